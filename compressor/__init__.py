@@ -1,0 +1,1 @@
+"""The offline half of csrve: train, prune, share weights, encode, publish."""

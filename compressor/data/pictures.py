@@ -1,0 +1,63 @@
+"""Find the labelled picture files of a data set: `<split>/<class>/<picture>` in a folder or straight from zips."""
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from compressor.errors import DataError
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """One encoded picture, its class and its name within the class."""
+
+    class_name: str
+    name: str
+    content: bytes
+
+
+def find_pictures(root: Path, split: str) -> Iterator[PictureFile]:
+    """Yield the pictures of `split` below `root`, which is a folder, a zip, or a folder of zips.
+
+    Raises:
+        DataError: `root` does not exist, a zip is damaged, or no picture of the split is there.
+    """
+    if not root.exists():
+        raise DataError(f"--data {root}: no such file or folder")
+    found = False
+    for picture in _sources(root, split):
+        found = True
+        yield picture
+    if not found:
+        raise DataError(f"--data {root}: no pictures under {split}/<class>/, in folders or zips")
+
+
+def _sources(root: Path, split: str) -> Iterator[PictureFile]:
+    if root.is_file():
+        yield from _from_zip(root, split)
+        return
+    if (root / split).is_dir():
+        yield from _from_folder(root / split)
+        return
+    for archive in sorted(root.glob("*.zip")):
+        yield from _from_zip(archive, split)
+
+
+def _from_folder(folder: Path) -> Iterator[PictureFile]:
+    for path in sorted(folder.glob("*/*")):
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
+            yield PictureFile(path.parent.name, path.name, path.read_bytes())
+
+
+def _from_zip(archive: Path, split: str) -> Iterator[PictureFile]:
+    try:
+        with zipfile.ZipFile(archive) as pictures:
+            for name in sorted(pictures.namelist()):
+                path = PurePosixPath(name)
+                if path.parts[:-2] == (split,) and path.suffix.lower() in PICTURE_SUFFIXES:
+                    yield PictureFile(path.parts[-2], path.name, pictures.read(name))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{archive}: not a readable zip ({error})") from error

@@ -1,0 +1,1 @@
+"""Training: recipes, the loop, moving average, evaluation, resumable checkpoints."""

@@ -1,0 +1,39 @@
+"""What may bind the weights while they train: masks, shared values, nothing."""
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+
+class Constraint(Protocol):
+    """Called by the trainer around every optimiser step; a mask or a codebook implements it."""
+
+    def before_step(self, network: nn.Module) -> None:
+        """After the gradients are there, before the optimiser uses them."""
+
+    def after_step(self, network: nn.Module, progress: float) -> None:
+        """After the optimiser moved the weights; `progress` is the share (0..1) of all steps done."""
+
+    def project(self, tensors: dict[str, Tensor]) -> None:
+        """Bring averaged weights, by parameter name, back into the constrained set, in place."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold to go on later."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up the state of a checkpoint."""
+
+
+class Unconstrained:
+    """Plain training."""
+
+    def before_step(self, network: nn.Module) -> None: ...
+
+    def after_step(self, network: nn.Module, progress: float) -> None: ...
+
+    def project(self, tensors: dict[str, Tensor]) -> None: ...
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None: ...

@@ -1,0 +1,34 @@
+"""Accuracy of a network on an image set."""
+
+import torch
+from torch import Tensor, nn
+
+from compressor.data.images import ImageSet
+from model_store.preprocessing import Preprocessing
+
+EVALUATION_BATCH = 500
+
+
+def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """uint8 [batch, channels, height, width] to normalised float32 of the same shape."""
+    mean = torch.tensor(preprocessing.mean, device=pixels.device)[:, None, None]
+    std = torch.tensor(preprocessing.std, device=pixels.device)[:, None, None]
+    return (pixels.float() / 255 - mean) / std
+
+
+@torch.no_grad()
+def logits_of(network: nn.Module, images: ImageSet, preprocessing: Preprocessing) -> Tensor:
+    """Logits float32 [count, classes] of every picture, in order, on the CPU."""
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    batches = images.pixels.split(EVALUATION_BATCH)
+    logits = torch.cat([network(normalise(batch.to(device), preprocessing)).float().cpu() for batch in batches])
+    network.train(training)
+    return logits
+
+
+def accuracy_of(network: nn.Module, images: ImageSet, preprocessing: Preprocessing) -> float:
+    """Share (0..1) of the pictures whose highest logit is their label."""
+    predicted = logits_of(network, images, preprocessing).argmax(1)
+    return float((predicted == images.labels).double().mean())

@@ -1,0 +1,192 @@
+"""The training loop: one for dense networks, masked ones and shared ones."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from compressor.data.images import ImageSet
+from compressor.errors import CheckpointError, CompressorError
+from compressor.training.average import MovingAverage
+from compressor.training.constraint import Constraint, Unconstrained
+from compressor.training.evaluation import accuracy_of, normalise
+from compressor.training.files import load_tensors, save_tensors
+from compressor.training.recipe import TrainRecipe
+from model_store.preprocessing import Preprocessing
+
+
+class Trainer:
+    """Trains `network` by `recipe`; with a `checkpoint` path it goes on where the last finished epoch left it.
+
+    The order of pictures and their augmentation depend on (seed, epoch) alone, so a resumed run repeats an
+    uninterrupted one.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preprocessing: Preprocessing,
+        recipe: TrainRecipe,
+        *,
+        name: str = "train",
+        constraint: Constraint | None = None,
+        teacher: nn.Module | None = None,
+        checkpoint: Path | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.device = next(network.parameters()).device
+        self.network = network.to(memory_format=torch.channels_last)
+        self.preprocessing = preprocessing
+        self.recipe = recipe
+        self.name = name
+        self.constraint = constraint or Unconstrained()
+        self.teacher = teacher.eval().requires_grad_(False) if teacher is not None else None
+        self.checkpoint = checkpoint
+        self.progress = progress
+        self.optimizer = _optimizer(network, recipe)
+        self.average = MovingAverage(network, recipe.ema_decay) if recipe.ema_decay else None
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self._forward: nn.Module = torch.compile(self.network, dynamic=False) if recipe.compile else self.network  # type: ignore[assignment]
+        if checkpoint is not None and checkpoint.exists():
+            self._resume(checkpoint)
+
+    @property
+    def result(self) -> nn.Module:
+        """The network to keep: the moving average, within the constraint, or the trained weights themselves."""
+        if self.average is None:
+            return self.network
+        with torch.no_grad():
+            self.constraint.project(dict(self.average.network.named_parameters()))
+        return self.average.network
+
+    def fit(self, images: ImageSet, holdout: ImageSet) -> nn.Module:
+        """Train the remaining epochs, checkpointing each, and return `result`."""
+        pixels = images.pixels.to(self.device)
+        labels = images.labels.to(self.device)
+        bar = tqdm(
+            total=self.recipe.epochs * (len(images) // self.recipe.batch_size),
+            initial=self.epoch * (len(images) // self.recipe.batch_size),
+            desc=self.name,
+            unit=" steps",
+            disable=not self.progress,
+            mininterval=2.0,
+        )
+        with bar:
+            while self.epoch < self.recipe.epochs:
+                loss = self._run_epoch(pixels, labels, bar)
+                self.epoch += 1
+                accuracy = accuracy_of(self.result, holdout, self.preprocessing)
+                self.history.append({"epoch": self.epoch, "loss": round(loss, 4), "holdout_accuracy": accuracy})
+                bar.write(f"{self.name} epoch {self.epoch}/{self.recipe.epochs}: loss {loss:.4f}, holdout {accuracy:.2%}")
+                self._save()
+        return self.result
+
+    def _run_epoch(self, pixels: Tensor, labels: Tensor, bar: "tqdm[Any]") -> float:
+        torch.manual_seed(self.recipe.seed * 100_003 + self.epoch)
+        generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + self.epoch)
+        size = self.recipe.batch_size
+        steps = len(pixels) // size
+        if steps == 0:
+            raise CompressorError(f"{len(pixels)} pictures to train on, must be at least batch_size = {size}")
+        order = torch.randperm(len(pixels), generator=generator).to(pixels.device)
+        self.network.train()
+        total = torch.zeros((), device=pixels.device)
+        for step in range(steps):
+            chosen = order[step * size : (step + 1) * size]
+            total += self._step(self._batch(pixels[chosen], generator), labels[chosen], step / steps)
+            bar.update()
+        mean = float(total / steps)
+        if not mean < float("inf"):
+            raise CompressorError(f"{self.name}: epoch {self.epoch + 1} diverged (loss {mean}); lower the learning rate")
+        return mean
+
+    def _batch(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        images = self.recipe.augmentation.apply(normalise(pixels, self.preprocessing), generator)
+        side = self.recipe.side_at(self.epoch)
+        if side is not None:
+            images = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _step(self, images: Tensor, labels: Tensor, share_of_epoch: float) -> Tensor:
+        progress = (self.epoch + share_of_epoch) / self.recipe.epochs
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate_at(progress)
+        self.optimizer.zero_grad()
+        loss = self._loss(images, labels)
+        loss.backward()
+        self.constraint.before_step(self.network)
+        self.optimizer.step()
+        self.constraint.after_step(self.network, progress)
+        if self.average is not None:
+            self.average.update(self.network)
+        return loss.detach()
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            logits = self._forward(images).float()
+            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+            if self.teacher is None or not self.recipe.teacher_share:
+                return loss
+            with torch.no_grad():
+                taught = self.teacher(images).float()
+        return torch.lerp(loss, _distillation(logits, taught, self.recipe.temperature), self.recipe.teacher_share)
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{k}": v for k, v in self.average.network.state_dict().items()}
+        names = {parameter: name for name, parameter in self.network.named_parameters()}
+        for parameter, state in self.optimizer.state.items():
+            if state.get("momentum_buffer") is not None:
+                tensors[f"momentum.{names[parameter]}"] = state["momentum_buffer"]
+        tensors |= {f"constraint.{k}": v for k, v in self.constraint.state().items()}
+        metadata = {
+            "epoch": self.epoch,
+            "history": self.history,
+            "recipe": dataclasses.asdict(self.recipe),
+            "average_steps": self.average.steps if self.average else 0,
+        }
+        save_tensors(self.checkpoint, tensors, metadata)
+
+    def _resume(self, path: Path) -> None:
+        tensors, metadata = load_tensors(path)
+        if metadata.get("recipe") != dataclasses.asdict(self.recipe):
+            raise CheckpointError(f"{path}: belongs to another recipe; remove it or give the same hyper-parameters")
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition(".")
+            groups.setdefault(group, {})[rest] = tensor
+        try:
+            self.network.load_state_dict(groups["network"])
+            if self.average is not None:
+                self.average.network.load_state_dict(groups["average"])
+                self.average.steps = metadata["average_steps"]
+            parameters = dict(self.network.named_parameters())
+            for name, buffer in groups.get("momentum", {}).items():
+                self.optimizer.state[parameters[name]]["momentum_buffer"] = buffer.to(self.device)
+            self.constraint.restore(groups.get("constraint", {}))
+            self.epoch, self.history = metadata["epoch"], metadata["history"]
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(f"{path}: not a checkpoint of this network ({error})") from error
+
+
+def _optimizer(network: nn.Module, recipe: TrainRecipe) -> torch.optim.SGD:
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    nesterov = recipe.momentum > 0
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov)
+
+
+def _distillation(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    """KL divergence to the teacher's softened answer, scaled by T^2 (Hinton et al. 2015, section 2)."""
+    student = functional.log_softmax(logits / temperature, 1)
+    teacher = functional.log_softmax(taught / temperature, 1)
+    return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2

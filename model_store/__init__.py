@@ -1,0 +1,1 @@
+"""What the compressor and the service share: the bundle format, its codes, the graph and the store."""
