@@ -1,0 +1,1 @@
+"""Pruning: which weights may go, which go first, and how the rest is trained meanwhile."""

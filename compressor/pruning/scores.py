@@ -1,0 +1,51 @@
+"""What a weight is worth: its magnitude, or LAMP's share of what is left of its layer."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+
+def magnitude_scores(weight: Tensor) -> Tensor:
+    """|w|, compared over the whole network."""
+    return weight.detach().abs()
+
+
+def lamp_scores(weight: Tensor) -> Tensor:
+    """w^2 / sum of v^2 over the layer's v with |v| >= |w| (Lee et al. 2021, equation 3): float32, any shape.
+
+    The largest weight of every layer scores 1, so that no layer is emptied.
+    """
+    squares = weight.detach().flatten().double().square()
+    ordered, order = squares.sort(stable=True)
+    left = ordered.flip(0).cumsum(0).flip(0)
+    scores = torch.empty_like(squares)
+    scores[order] = ordered / left.clamp_min(torch.finfo(torch.float64).tiny)
+    return scores.float().reshape(weight.shape)
+
+
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {"magnitude": magnitude_scores, "lamp": lamp_scores}
+
+
+def masks_by_score(scores: Mapping[str, Tensor], sparsity: float, floors: Mapping[str, float]) -> dict[str, Tensor]:
+    """Keep the best (1 - sparsity) of all weights, but at least the share `floors[name]` of each tensor, and one.
+
+    Args:
+        scores: parameter name -> score of every weight, higher is better.
+    """
+    guarded = {name: _guard(score, floors[name]) for name, score in scores.items()}
+    flat = torch.cat([score.flatten() for score in guarded.values()])
+    kept = max(round((1 - sparsity) * len(flat)), int(flat.isinf().sum()))
+    if kept == len(flat):
+        return {name: torch.ones_like(score, dtype=torch.bool) for name, score in guarded.items()}
+    threshold = flat.kthvalue(len(flat) - kept).values
+    return {name: score > threshold for name, score in guarded.items()}
+
+
+def _guard(score: Tensor, floor: float) -> Tensor:
+    """Infinite scores for the best `floor` of a tensor's weights."""
+    count = max(1, round(floor * score.numel()))
+    best = score.flatten().topk(count, sorted=False).indices
+    guarded = score.flatten().clone()
+    guarded[best] = torch.inf
+    return guarded.reshape(score.shape)

@@ -1,0 +1,34 @@
+"""Pruning by a threshold per layer: quality times the standard deviation of its weights (Han et al. 2015)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from compressor.layer_rules import LayerRules, resolve_rules
+from compressor.pruning.masks import Masks, layer_of, prunable_parameters
+
+
+def threshold_mask(weight: Tensor, quality: float) -> Tensor:
+    """True where |w| >= quality * std, taken over the surviving weights; the largest weight always survives."""
+    magnitudes = weight.detach().abs()
+    alive = weight.detach()[magnitudes > 0]
+    deviation = float(alive.double().std(correction=0)) if alive.numel() else 0.0
+    mask = (magnitudes >= quality * deviation) & (magnitudes > 0)
+    mask.view(-1)[magnitudes.argmax()] = True
+    return mask
+
+
+def threshold_masks(network: nn.Module, quality: LayerRules, scale: float = 1.0) -> Masks:
+    """Masks of every prunable weight, with the quality of its layer times `scale`."""
+    weights = prunable_parameters(network)
+    by_layer = resolve_rules(quality, [layer_of(name) for name in weights])
+    return {name: threshold_mask(weight, by_layer[layer_of(name)] * scale) for name, weight in weights.items()}
+
+
+def scan_qualities(weights: Mapping[str, Tensor], qualities: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
+    """The density each quality leaves in each weight tensor: what to choose qualities by."""
+    return {
+        name: tuple(float(threshold_mask(weight, quality).to(torch.float64).mean()) for quality in qualities)
+        for name, weight in weights.items()
+    }

@@ -1,0 +1,125 @@
+"""A compressed classifier: the graph, its tensors, and all that is needed to serve and to cite it."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+
+from model_store.coded import CodedBundle, Identity
+from model_store.decoder import decode_tensors
+from model_store.encoder import encode_tensors
+from model_store.errors import MalformedBundle
+from model_store.graph import Graph
+from model_store.preprocessing import Preprocessing
+from model_store.provenance import Provenance, encode_provenance
+from model_store.serialization import parse, serialize
+from model_store.shapes import count_multiply_adds, infer_shapes
+from model_store.tensors import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A network ready to run.
+
+    Attributes:
+        architecture: what the network is called, such as "resnet20".
+        parameters: trainable parameters of the dense network it came from.
+        dense_bytes: bytes of the dense network's state_dict in fp32.
+        tensors: what `Node.tensors` index, in the order of first use.
+        provenance: where it comes from: accuracy, recipe, seed, data.
+
+    Raises:
+        BundleError: the graph does not fit its tensors, or its logits are not one a class.
+    """
+
+    architecture: str
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    parameters: int
+    dense_bytes: int
+    graph: Graph
+    tensors: tuple[Tensor, ...]
+    provenance: Provenance = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.identity()
+        encode_provenance(self.provenance)
+        logits = self.shapes()[-1]
+        if logits != (len(self.class_names),):
+            raise MalformedBundle(f"graph: logits of shape {logits}, must be ({len(self.class_names)},), one a class")
+
+    def identity(self) -> Identity:
+        """What the bundle says of itself, validated."""
+        return Identity(self.architecture, self.preprocessing, self.class_names, self.parameters, self.dense_bytes)
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of every value, without the batch dimension; [0] is the input's."""
+        return infer_shapes(self.graph, [tensor.shape for tensor in self.tensors], self.preprocessing.input_shape)
+
+    def weights(self) -> dict[int, str]:
+        """tensor index -> "<layer>.weight" for what convolutions and linear layers multiply with."""
+        return {t: name for t, name in self.graph.tensor_names().items() if name.endswith(".weight")}
+
+    @property
+    def nonzeros(self) -> int:
+        """Non-zero values of all tensors."""
+        return sum(tensor.nonzeros for tensor in self.tensors)
+
+    @property
+    def weight_elements(self) -> int:
+        return sum(math.prod(self.tensors[index].shape) for index in self.weights())
+
+    @property
+    def weight_nonzeros(self) -> int:
+        return sum(self.tensors[index].nonzeros for index in self.weights())
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the weights that is zero."""
+        return 1 - self.weight_nonzeros / self.weight_elements if self.weight_elements else 0.0
+
+    def multiply_adds(self, *, dense: bool = False) -> int:
+        """Multiply-adds for one picture: of the non-zero weights, or of all."""
+        counts = [math.prod(tensor.shape) if dense else tensor.nonzeros for tensor in self.tensors]
+        return count_multiply_adds(self.graph, self.shapes(), counts)
+
+
+def encode_bundle(bundle: Bundle) -> bytes:
+    """The bundle as a file's bytes, every choice made by size. The same bundle always gives the same bytes."""
+    encoded = encode_tensors(bundle.tensors)
+    coded = CodedBundle(
+        bundle.identity(),
+        bundle.graph,
+        encoded.tables,
+        encoded.codebooks,
+        encoded.lane_log2,
+        encoded.tensors,
+        bundle.provenance,
+    )
+    return serialize(coded)
+
+
+def decode_bundle(data: bytes) -> Bundle:
+    """Read a bundle.
+
+    Raises:
+        BundleError: one of its kinds, in bounded time and memory, whatever the bytes are.
+    """
+    coded = parse(data)
+    identity = coded.identity
+    shapes = [tensor.shape for tensor in coded.tensors]
+    infer_shapes(coded.graph, shapes, identity.preprocessing.input_shape)
+    return Bundle(
+        identity.architecture,
+        identity.preprocessing,
+        identity.class_names,
+        identity.parameters,
+        identity.dense_bytes,
+        coded.graph,
+        decode_tensors(coded),
+        coded.provenance,
+    )
+
+
+def digest_of(data: bytes) -> str:
+    """SHA-256 of a whole file, in hex: how records and stores name it."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,136 @@
+"""A bundle as it stands in the file: tables, codebooks and coded streams, one object for every field.
+
+`serialization` maps these to bytes and back, one to one; `encoder` makes them from tensors, `decoder` tensors from them.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from model_store.errors import BundleTooLarge, MalformedBundle
+from model_store.graph import Graph
+from model_store.huffman import HuffmanTable
+from model_store.lanes import CodedStream
+from model_store.limits import MAX_CLASSES, MAX_LANE_LOG2, MIN_LANE_LOG2
+from model_store.preprocessing import Preprocessing
+from model_store.provenance import Provenance
+from model_store.wire import check_text
+
+
+class Layout(IntEnum):
+    """How a tensor is stored."""
+
+    FLOAT16 = 0  # plain values
+    CODES = 1  # a symbol for every element: 0 is a zero, s the codebook's entry s - 1
+    CSR = 2  # gaps and codes of the non-zeros, row by row
+    CSC = 3  # the same, column by column
+
+
+@dataclass(frozen=True, slots=True)
+class CodedFloat:
+    """Plain little-endian float16 values."""
+
+    shape: tuple[int, ...]
+    payload: bytes
+    layout: Layout = Layout.FLOAT16
+
+
+@dataclass(frozen=True, slots=True)
+class CodedCodes:
+    """A stream of one symbol for every element, row-major; no index."""
+
+    shape: tuple[int, ...]
+    codebook: int
+    values: CodedStream
+    layout: Layout = Layout.CODES
+
+
+@dataclass(frozen=True, slots=True)
+class CodedSparse:
+    """A stream of gaps and one of value symbols, 1..k, for the non-zeros alone."""
+
+    layout: Layout
+    shape: tuple[int, ...]
+    codebook: int
+    gap_limit: int
+    gaps: CodedStream
+    values: CodedStream
+
+
+CodedTensor = CodedFloat | CodedCodes | CodedSparse
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a bundle says of itself.
+
+    Attributes:
+        parameters: trainable parameters of the dense network.
+        dense_bytes: bytes of its fp32 state_dict.
+    """
+
+    architecture: str
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    parameters: int
+    dense_bytes: int
+
+    def __post_init__(self) -> None:
+        check_text(self.architecture, "identity: architecture")
+        if not 1 <= len(self.class_names) <= MAX_CLASSES:
+            raise BundleTooLarge(f"identity: {len(self.class_names)} classes, must be 1..{MAX_CLASSES}")
+        for name in self.class_names:
+            check_text(name, "identity: class name")
+        if len(set(self.class_names)) != len(self.class_names):
+            raise MalformedBundle("identity: two classes have the same name, must differ")
+        for field, value in (("parameters", self.parameters), ("dense_bytes", self.dense_bytes)):
+            if not 1 <= value < 1 << 48:
+                raise BundleTooLarge(f"identity: {field} = {value}, must be in 1..{(1 << 48) - 1}")
+
+
+@dataclass(frozen=True, slots=True)
+class CodedBundle:
+    """Everything in the file but its magic, lengths and digest."""
+
+    identity: Identity
+    graph: Graph
+    tables: tuple[HuffmanTable, ...]
+    codebooks: tuple[np.ndarray, ...]
+    lane_log2: int
+    tensors: tuple[CodedTensor, ...]
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        if not MIN_LANE_LOG2 <= self.lane_log2 <= MAX_LANE_LOG2:
+            raise MalformedBundle(f"lane_log2 = {self.lane_log2}, must be in {MIN_LANE_LOG2}..{MAX_LANE_LOG2}")
+        streams = [stream for tensor in self.tensors for stream in streams_of(tensor)]
+        _check_first_uses("Huffman table", [stream.table for stream in streams if stream.count], len(self.tables))
+        shared = [tensor.codebook for tensor in self.tensors if not isinstance(tensor, CodedFloat)]
+        _check_first_uses("codebook", shared, len(self.codebooks))
+        used = [tensor for node in self.graph.nodes for tensor in node.tensors]
+        _check_first_uses("tensor", used, len(self.tensors))
+
+
+def streams_of(tensor: CodedTensor) -> tuple[CodedStream, ...]:
+    """The tensor's streams in file order."""
+    if isinstance(tensor, CodedSparse):
+        return (tensor.gaps, tensor.values)
+    return (tensor.values,) if isinstance(tensor, CodedCodes) else ()
+
+
+def elements_of(tensor: CodedTensor) -> int:
+    """Elements of the dense tensor."""
+    return math.prod(tensor.shape)
+
+
+def _check_first_uses(what: str, uses: list[int], count: int) -> None:
+    """Numbers are given in the order of first use and none is left over: one spelling for every bundle."""
+    following = 0
+    for use in uses:
+        if use > following or use >= count:
+            raise MalformedBundle(f"{what} {use} is used before {following}, must be numbered by first use, < {count}")
+        following = max(following, use + 1)
+    if following != count:
+        raise MalformedBundle(f"{what} {following} is never used, must be")

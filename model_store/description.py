@@ -1,0 +1,94 @@
+"""What a bundle is and where its bytes go, as plain values and as text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model_store.accounting import account
+from model_store.bundle import Bundle, decode_bundle
+
+_HEADINGS = {
+    "architecture": "architecture",
+    "parameters": "parameters of the dense network",
+    "nonzeros": "non-zeros",
+    "sparsity": "sparsity of the weights",
+    "dense_bytes": "bytes of the dense network in float32",
+    "bundle_bytes": "bytes of this file",
+    "compression_ratio": "dense bytes / file bytes",
+    "bits_per_weight": "file bits / parameter",
+    "accuracy": "accuracy on the test set",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A bundle's figures and its byte table.
+
+    Attributes:
+        summary: architecture, parameters, nonzeros, sparsity, dense_bytes, bundle_bytes, compression_ratio,
+            bits_per_weight (of all parameters, pruned ones too) and accuracy (None where none was recorded).
+        by_layer: layer -> kind of byte -> bytes; "" for what belongs to no layer. Sums to bundle_bytes.
+        by_kind: kind of byte -> bytes. Sums to bundle_bytes.
+    """
+
+    summary: Mapping[str, Any]
+    by_layer: Mapping[str, Mapping[str, int]]
+    by_kind: Mapping[str, int]
+
+
+def describe(data: bytes) -> Description:
+    """Decode a bundle and account for its bytes. Raises BundleError where it is not sound."""
+    accounting = account(data)
+    return Description(_summarise(decode_bundle(data), len(data)), accounting.by_layer(), accounting.by_kind())
+
+
+def _summarise(bundle: Bundle, size_bytes: int) -> dict[str, Any]:
+    return {
+        "architecture": bundle.architecture,
+        "parameters": bundle.parameters,
+        "nonzeros": bundle.nonzeros,
+        "sparsity": bundle.sparsity,
+        "dense_bytes": bundle.dense_bytes,
+        "bundle_bytes": size_bytes,
+        "compression_ratio": bundle.dense_bytes / size_bytes,
+        "bits_per_weight": 8 * size_bytes / bundle.parameters,
+        "accuracy": bundle.provenance.get("accuracy"),
+    }
+
+
+def render_description(description: Description) -> str:
+    """The figures one a line, then the byte table with its totals."""
+    width = max(len(heading) for heading in _HEADINGS.values())
+    lines = [f"{_HEADINGS[key]:<{width}}  {_text(key, value)}" for key, value in description.summary.items()]
+    return "\n".join([*lines, "", *_byte_table(description)])
+
+
+def render_table(rows: list[list[str]]) -> list[str]:
+    """Lines of aligned columns, the first to the left, the others to the right. The first row is the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(cells))
+        for cells in ([*zip(row, widths, strict=True)] for row in rows)
+    ]
+
+
+def _byte_table(description: Description) -> list[str]:
+    kinds = list(description.by_kind)
+    rows = [["bytes per layer", *kinds, "total"]]
+    for layer, sizes in description.by_layer.items():
+        rows.append([layer or "(whole file)", *(_count(sizes.get(kind, 0)) for kind in kinds), str(sum(sizes.values()))])
+    totals = [str(size) for size in description.by_kind.values()]
+    rows.append(["total", *totals, str(sum(description.by_kind.values()))])
+    return render_table(rows)
+
+
+def _count(size_bytes: int) -> str:
+    return str(size_bytes) if size_bytes else "-"
+
+
+def _text(key: str, value: object) -> str:
+    if value is None:
+        return "not recorded"
+    if key in {"sparsity", "accuracy"}:
+        return f"{100 * float(str(value)):.2f} %"
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,115 @@
+"""Canonical Huffman codes of limited length. Lengths travel, codes never do.
+
+Canonical order is that of RFC 1951, section 3.2.2: shorter codes first, equal lengths by symbol. Lengths are found by
+package-merge (Larmore and Hirschberg 1990), which is optimal under the limit.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from bitarray import bitarray, frozenbitarray
+from bitarray.util import int2ba
+
+from model_store.errors import BundleTooLarge, MalformedBundle
+from model_store.limits import MAX_ALPHABET, MAX_CODE_LENGTH
+
+NO_SYMBOL = MAX_ALPHABET  # what the unused half of a one-symbol table decodes to
+_KRAFT_ONE = 1 << MAX_CODE_LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class HuffmanTable:
+    """Code lengths by symbol, 0 where a symbol has no code; the last one is not 0.
+
+    The Kraft sum is exactly 1. The one exception: a single symbol has a code of one bit, and the sum is 1/2.
+
+    Raises:
+        MalformedBundle: a length is out of range, or the lengths are over-subscribed or incomplete.
+        BundleTooLarge: more symbols than `MAX_ALPHABET`.
+    """
+
+    lengths: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.lengths) > MAX_ALPHABET:
+            raise BundleTooLarge(f"Huffman table: {len(self.lengths)} symbols, must be <= {MAX_ALPHABET}")
+        if not self.lengths or self.lengths[-1] == 0:
+            raise MalformedBundle("Huffman table: the last length is 0 or missing, must be 1 or more")
+        if not all(0 <= length <= MAX_CODE_LENGTH for length in self.lengths):
+            raise MalformedBundle(f"Huffman table: length {max(self.lengths)}, must be <= {MAX_CODE_LENGTH}")
+        used = [length for length in self.lengths if length]
+        kraft = sum(_KRAFT_ONE >> length for length in used)
+        if used != [1] and kraft != _KRAFT_ONE:
+            raise MalformedBundle(f"Huffman table: Kraft sum {kraft}/{_KRAFT_ONE}, must be {_KRAFT_ONE}/{_KRAFT_ONE}")
+
+    def codes(self) -> dict[int, frozenbitarray]:
+        """symbol -> its code."""
+        codes: dict[int, frozenbitarray] = {}
+        code, previous = 0, 0
+        for length, symbol in self._canonical_order():
+            code <<= length - previous
+            codes[symbol] = frozenbitarray(int2ba(code, length))
+            code, previous = code + 1, length
+        return codes
+
+    def lookup(self) -> np.ndarray:
+        """uint16 [2**MAX_CODE_LENGTH]: next bits -> symbol << 4 | length."""
+        order = self._canonical_order()
+        entries = np.array([symbol << 4 | length for length, symbol in order], dtype=np.uint16)
+        repeats = [_KRAFT_ONE >> length for length, _ in order]
+        table = np.full(_KRAFT_ONE, NO_SYMBOL << 4 | 1, dtype=np.uint16)
+        filled = np.repeat(entries, repeats)
+        table[: len(filled)] = filled
+        return table
+
+    def coded_bits(self, counts: np.ndarray) -> int:
+        """Bits that symbols of these counts take; every counted symbol must have a code."""
+        return int(np.dot(counts[: len(self.lengths)], np.array(self.lengths[: len(counts)], dtype=np.int64)))
+
+    def _canonical_order(self) -> list[tuple[int, int]]:
+        return sorted((length, symbol) for symbol, length in enumerate(self.lengths) if length)
+
+
+def fit_table(counts: np.ndarray) -> HuffmanTable:
+    """The optimal table for symbols counted int64 [alphabet]; at least one count must be positive.
+
+    Raises:
+        BundleTooLarge: more symbols than the format allows.
+    """
+    used = np.flatnonzero(counts)
+    lengths = [0] * (int(used[-1]) + 1)
+    for symbol, length in zip(used, _package_merge(counts[used].tolist()), strict=True):
+        lengths[symbol] = length
+    return HuffmanTable(tuple(lengths))
+
+
+def _package_merge(counts: list[int]) -> list[int]:
+    """Optimal code lengths <= MAX_CODE_LENGTH for positive counts, in their order."""
+    if len(counts) == 1:
+        return [1]
+    coins = sorted((count, (index,)) for index, count in enumerate(counts))
+    merged: list[tuple[int, tuple[int, ...]]] = []
+    for _ in range(MAX_CODE_LENGTH):
+        level = sorted(coins + merged, key=lambda package: package[0])
+        merged = [
+            (level[i][0] + level[i + 1][0], level[i][1] + level[i + 1][1]) for i in range(0, len(level) - 1, 2)
+        ]
+    lengths = [0] * len(counts)
+    for _, members in merged[: len(counts) - 1]:
+        for index in members:
+            lengths[index] += 1
+    return lengths
+
+
+def encode_symbols(symbols: np.ndarray, table: HuffmanTable) -> bitarray:
+    """Concatenate the codes of `symbols`.
+
+    Raises:
+        MalformedBundle: a symbol has no code.
+    """
+    bits = bitarray(endian="big")
+    try:
+        bits.encode(table.codes(), symbols.tolist())
+    except ValueError as error:
+        raise MalformedBundle(f"Huffman table: a symbol has no code ({error})") from None
+    return bits

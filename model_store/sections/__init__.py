@@ -1,0 +1,1 @@
+"""The sections of a bundle: each module writes one and reads it back."""

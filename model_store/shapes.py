@@ -1,0 +1,184 @@
+"""The shape of every value of a graph, and the multiply-adds it costs: all fixed before anything runs."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from model_store.errors import BundleTooLarge, MalformedBundle
+from model_store.graph import Graph, Node
+from model_store.limits import MAX_ACTIVATION_ELEMENTS, MAX_ATTRIBUTE, MAX_MULTIPLY_ADDS
+
+Shape = tuple[int, ...]
+
+
+def infer_shapes(graph: Graph, tensor_shapes: Sequence[Shape], input_shape: Shape) -> list[Shape]:
+    """Shapes without the batch dimension: [0] is the input's, [i + 1] that of node i's value.
+
+    Raises:
+        MalformedBundle: a node does not fit its inputs, tensors or attributes.
+        BundleTooLarge: an activation, an attribute or all multiply-adds together pass their limit.
+    """
+    shapes = [input_shape]
+    multiply_adds = 0
+    for index, node in enumerate(graph.nodes):
+        place = f"node {index} ({node.operator} {node.name})".replace(" )", ")")
+        _check_attributes(node, place)
+        inputs = [shapes[value] for value in node.values]
+        for tensor in node.tensors:
+            if not 0 <= tensor < len(tensor_shapes):
+                raise MalformedBundle(f"{place}: tensor {tensor}, must be in 0..{len(tensor_shapes) - 1}")
+        tensors = {role: tensor_shapes[tensor] for role, tensor in node.tensor_roles()}
+        shape = _RULES[node.operator](node, inputs, tensors, place)
+        if math.prod(shape) > MAX_ACTIVATION_ELEMENTS:
+            raise BundleTooLarge(f"{place}: {math.prod(shape)} activations, must be <= {MAX_ACTIVATION_ELEMENTS}")
+        if "weight" in tensors:
+            multiply_adds += multiply_adds_per_weight(shape) * math.prod(tensors["weight"])
+        if multiply_adds > MAX_MULTIPLY_ADDS:
+            raise BundleTooLarge(f"{place}: {multiply_adds} multiply-adds, must be <= {MAX_MULTIPLY_ADDS}")
+        shapes.append(shape)
+    return shapes
+
+
+def multiply_adds_per_weight(output_shape: Shape) -> int:
+    """How often each weight of a Conv or Gemm is used for one picture: once per output pixel (padding counted)."""
+    return math.prod(output_shape[1:])
+
+
+def count_multiply_adds(graph: Graph, shapes: Sequence[Shape], weights: Sequence[int]) -> int:
+    """Multiply-adds of one picture, where `weights[t]` of tensor t's elements take part (all, or the non-zeros)."""
+    total = 0
+    for index, node in enumerate(graph.nodes):
+        roles = dict(node.tensor_roles())
+        if "weight" in roles:
+            total += multiply_adds_per_weight(shapes[index + 1]) * weights[roles["weight"]]
+    return total
+
+
+def _check_attributes(node: Node, place: str) -> None:
+    for name, values in node.attributes.items():
+        if name == "bounds":
+            if not values[0] < values[1]:
+                raise MalformedBundle(f"{place}: bounds {values}, must rise")
+            continue
+        low = 1 if name in {"strides", "dilations", "group", "kernel_shape", "steps"} else 0
+        for value in values:
+            if not (isinstance(value, int) and low <= value <= MAX_ATTRIBUTE):
+                raise MalformedBundle(f"{place}: {name} = {values}, must be integers in {low}..{MAX_ATTRIBUTE}")
+
+
+def _map_of(shape: Shape, place: str) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        raise MalformedBundle(f"{place}: input of shape {shape}, must be (channels, height, width)")
+    return (shape[0], shape[1], shape[2])
+
+
+def _window(size: int, kernel: int, stride: int, pads: int, place: str) -> int:
+    if kernel > size + pads:
+        raise MalformedBundle(f"{place}: kernel {kernel}, must be <= padded input {size + pads}")
+    return (size + pads - kernel) // stride + 1
+
+
+def _windows(shape: Shape, kernel: Sequence[int], node: Node, place: str) -> tuple[int, int]:
+    _, height, width = _map_of(shape, place)
+    top, left, bottom, right = node.ints("pads")
+    strides = node.ints("strides")
+    return (
+        _window(height, kernel[0], strides[0], top + bottom, place),
+        _window(width, kernel[1], strides[1], left + right, place),
+    )
+
+
+def _vector(tensors: dict[str, Shape], role: str, length: int, place: str) -> None:
+    if role in tensors and tensors[role] != (length,):
+        raise MalformedBundle(f"{place}: {role} of shape {tensors[role]}, must be ({length},)")
+
+
+def _conv(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    channels = _map_of(inputs[0], place)[0]
+    weight = tensors["weight"]
+    (group,) = node.ints("group")
+    if len(weight) != 4 or weight[1] * group != channels or weight[0] % group:
+        raise MalformedBundle(f"{place}: weight {weight} in {group} groups does not fit {channels} channels")
+    _vector(tensors, "bias", weight[0], place)
+    kernel = [(side - 1) * dilation + 1 for side, dilation in zip(weight[2:], node.ints("dilations"), strict=True)]
+    return (weight[0], *_windows(inputs[0], kernel, node, place))
+
+
+def _gemm(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    weight = tensors["weight"]
+    if len(weight) != 2 or inputs[0] != (weight[1],):
+        raise MalformedBundle(f"{place}: weight {weight} does not fit input {inputs[0]}")
+    _vector(tensors, "bias", weight[0], place)
+    return (weight[0],)
+
+
+def _normalization(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    for role in ("scale", "bias"):
+        _vector(tensors, role, inputs[0][0], place)
+    return inputs[0]
+
+
+def _same(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    return inputs[0]
+
+
+def _broadcast(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    first, second = inputs
+    if len(first) != len(second) or any(a != b and 1 not in (a, b) for a, b in zip(first, second, strict=True)):
+        raise MalformedBundle(f"{place}: inputs {first} and {second} cannot be broadcast")
+    return tuple(max(a, b) for a, b in zip(first, second, strict=True))
+
+
+def _pool(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    kernel, pads = node.ints("kernel_shape"), node.ints("pads")
+    if max(pads[0], pads[2]) >= kernel[0] or max(pads[1], pads[3]) >= kernel[1]:
+        raise MalformedBundle(f"{place}: pads {pads}, must be smaller than the kernel {kernel}")
+    if node.operator == "AveragePool" and node.ints("count_include_pad")[0] > 1:
+        raise MalformedBundle(f"{place}: count_include_pad {node.ints('count_include_pad')[0]}, must be 0 or 1")
+    return (inputs[0][0], *_windows(inputs[0], kernel, node, place))
+
+
+def _global_pool(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    return (_map_of(inputs[0], place)[0], 1, 1)
+
+
+def _flatten(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    return (math.prod(inputs[0]),)
+
+
+def _concat(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    if any(shape[1:] != inputs[0][1:] or len(shape) != len(inputs[0]) for shape in inputs):
+        raise MalformedBundle(f"{place}: inputs {inputs}, must differ in channels only")
+    return (sum(shape[0] for shape in inputs), *inputs[0][1:])
+
+
+def _pad(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    pads = node.ints("pads")
+    return tuple(side + pads[axis] + pads[axis + 3] for axis, side in enumerate(_map_of(inputs[0], place)))
+
+
+def _slice(node: Node, inputs: list[Shape], tensors: dict[str, Shape], place: str) -> Shape:
+    sides = _map_of(inputs[0], place)
+    starts, ends, steps = node.ints("starts"), node.ints("ends"), node.ints("steps")
+    for side, start, end in zip(sides, starts, ends, strict=True):
+        if not start < end <= side:
+            raise MalformedBundle(f"{place}: slice {start}..{end}, must rise within 0..{side}")
+    return tuple(len(range(*bounds)) for bounds in zip(starts, ends, steps, strict=True))
+
+
+_RULES: dict[str, Callable[[Node, list[Shape], dict[str, Shape], str], Shape]] = {
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "BatchNormalization": _normalization,
+    "Relu": _same,
+    "Clip": _same,
+    "Sigmoid": _same,
+    "Add": _broadcast,
+    "Mul": _broadcast,
+    "MaxPool": _pool,
+    "AveragePool": _pool,
+    "GlobalAveragePool": _global_pool,
+    "Flatten": _flatten,
+    "Concat": _concat,
+    "Pad": _pad,
+    "Slice": _slice,
+}

@@ -1,0 +1,114 @@
+"""The two kinds of tensor a bundle holds: plain float16, and weights that share the values of a codebook."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from model_store.errors import BundleTooLarge, MalformedBundle
+from model_store.limits import MAX_CODEBOOK_ENTRIES, MAX_DIMENSION, MAX_RANK, MAX_TENSOR_ELEMENTS
+from model_store.sparse import CsrMatrix
+
+
+def check_shape(shape: tuple[int, ...], place: str) -> int:
+    """Return the number of elements, or raise where rank, a side or the product passes its limit."""
+    if not 1 <= len(shape) <= MAX_RANK:
+        raise BundleTooLarge(f"{place}: rank {len(shape)}, must be 1..{MAX_RANK}")
+    for side in shape:
+        if not 1 <= side <= MAX_DIMENSION:
+            raise BundleTooLarge(f"{place}: side {side} of shape {shape}, must be 1..{MAX_DIMENSION}")
+    if math.prod(shape) > MAX_TENSOR_ELEMENTS:
+        raise BundleTooLarge(f"{place}: {math.prod(shape)} elements, must be <= {MAX_TENSOR_ELEMENTS}")
+    return math.prod(shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatTensor:
+    """Finite float16 values of any shape: scale and bias, and weights nobody pruned."""
+
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.values.dtype != np.float16:
+            raise MalformedBundle(f"float tensor: {self.values.dtype}, must be float16")
+        check_shape(self.values.shape, "float tensor")
+        if not np.isfinite(self.values).all():
+            raise MalformedBundle("float tensor: a value is not finite, must be")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    @property
+    def nonzeros(self) -> int:
+        return int(np.count_nonzero(self.values))
+
+    def to_dense(self) -> np.ndarray:
+        """float32 of the same shape."""
+        return self.values.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedTensor:
+    """Weights whose non-zeros share the values of a codebook (Han et al. 2016, section 3).
+
+    Attributes:
+        shape: [outputs, inputs] or [outputs, inputs / group, height, width].
+        positions: int64 [nonzeros], row-major, strictly rising.
+        codes: uint16 [nonzeros], indices into the codebook.
+        codebook: float16, strictly rising, finite, without 0.
+
+    Raises:
+        MalformedBundle, BundleTooLarge: any of these does not hold, or a limit is passed.
+    """
+
+    shape: tuple[int, ...]
+    positions: np.ndarray
+    codes: np.ndarray
+    codebook: np.ndarray
+
+    def __post_init__(self) -> None:
+        elements = check_shape(self.shape, "shared tensor")
+        check_codebook(self.codebook, "shared tensor")
+        if self.positions.dtype != np.int64 or self.codes.dtype != np.uint16:
+            raise MalformedBundle(f"shared tensor: positions {self.positions.dtype}, codes {self.codes.dtype}")
+        if self.positions.ndim != 1 or self.positions.shape != self.codes.shape:
+            raise MalformedBundle(f"shared tensor: {self.positions.shape} positions, {self.codes.shape} codes")
+        if not len(self.positions):
+            return
+        if np.any(np.diff(self.positions) <= 0) or self.positions[0] < 0 or self.positions[-1] >= elements:
+            raise MalformedBundle(f"shared tensor: positions must rise strictly within 0..{elements - 1}")
+        if int(self.codes.max()) >= len(self.codebook):
+            raise MalformedBundle(f"shared tensor: code {int(self.codes.max())}, must be < {len(self.codebook)}")
+
+    @property
+    def nonzeros(self) -> int:
+        return len(self.positions)
+
+    def to_dense(self) -> np.ndarray:
+        """float32 of `shape`."""
+        dense = np.zeros(math.prod(self.shape), dtype=np.float32)
+        dense[self.positions] = self.codebook.astype(np.float32)[self.codes]
+        return dense.reshape(self.shape)
+
+    def to_csr(self) -> CsrMatrix:
+        """Rows are outputs, columns the rest, row-major."""
+        rows, columns = self.shape[0], math.prod(self.shape[1:])
+        row_of, column_of = np.divmod(self.positions, columns)
+        indptr = np.zeros(rows + 1, dtype=np.int64)
+        np.cumsum(np.bincount(row_of, minlength=rows), out=indptr[1:])
+        values = self.codebook.astype(np.float32)[self.codes]
+        return CsrMatrix((rows, columns), indptr, column_of.astype(np.int32), values)
+
+
+Tensor = FloatTensor | SharedTensor
+
+
+def check_codebook(codebook: np.ndarray, place: str) -> None:
+    """Refuse a codebook that is not float16, strictly rising, finite, without 0, of 1 to the limit's entries."""
+    if codebook.dtype != np.float16 or codebook.ndim != 1:
+        raise MalformedBundle(f"{place}: codebook is {codebook.dtype} of rank {codebook.ndim}, must be float16, rank 1")
+    if not 1 <= len(codebook) <= MAX_CODEBOOK_ENTRIES:
+        raise BundleTooLarge(f"{place}: codebook of {len(codebook)} entries, must be 1..{MAX_CODEBOOK_ENTRIES}")
+    if not np.isfinite(codebook).all() or np.any(codebook == 0) or np.any(np.diff(codebook.astype(np.float64)) <= 0):
+        raise MalformedBundle(f"{place}: codebook must rise strictly, be finite and hold no 0")

@@ -1,0 +1,115 @@
+"""Read and write the format's primitive fields. Every value has exactly one encoding."""
+
+import math
+import struct
+import unicodedata
+
+from model_store.errors import BundleTooLarge, MalformedBundle, TruncatedBundle
+from model_store.limits import MAX_TEXT_BYTES
+
+MAX_VARINT_BYTES = 9  # 63 bits
+
+
+class Reader:
+    """A cursor over bytes that refuses to leave them."""
+
+    def __init__(self, data: bytes, place: str) -> None:
+        self._data = data
+        self._position = 0
+        self.place = place
+
+    @property
+    def remaining(self) -> int:
+        return len(self._data) - self._position
+
+    def take(self, size: int, field: str) -> bytes:
+        """The next `size` bytes."""
+        if size > self.remaining:
+            raise TruncatedBundle(f"{self.place}: {field} needs {size} bytes, {self.remaining} are left")
+        start = self._position
+        self._position += size
+        return self._data[start : self._position]
+
+    def byte(self, field: str) -> int:
+        return self.take(1, field)[0]
+
+    def varint(self, field: str, low: int, high: int) -> int:
+        """An unsigned LEB128 integer in its shortest form, within low..high."""
+        value = 0
+        for index in range(MAX_VARINT_BYTES):
+            byte = self.byte(field)
+            value |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                if byte == 0 and index > 0:
+                    raise MalformedBundle(f"{self.place}: {field} is not in its shortest form")
+                break
+        else:
+            raise BundleTooLarge(f"{self.place}: {field} is longer than {MAX_VARINT_BYTES} bytes")
+        if value > high:
+            raise BundleTooLarge(f"{self.place}: {field} = {value}, must be <= {high}")
+        if value < low:
+            raise MalformedBundle(f"{self.place}: {field} = {value}, must be >= {low}")
+        return value
+
+    def float32(self, field: str) -> float:
+        value: float = struct.unpack("<f", self.take(4, field))[0]
+        if not math.isfinite(value) or (value == 0 and math.copysign(1, value) < 0):
+            raise MalformedBundle(f"{self.place}: {field} = {value}, must be finite and not -0")
+        return value
+
+    def text(self, field: str) -> str:
+        """UTF-8 in NFC without control characters, 1 byte or more."""
+        raw = self.take(self.varint(f"{field} length", 1, MAX_TEXT_BYTES), field)
+        try:
+            value = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise MalformedBundle(f"{self.place}: {field} is not UTF-8 ({error.reason})") from None
+        check_text(value, f"{self.place}: {field}")
+        return value
+
+    def finish(self) -> None:
+        """Refuse bytes that nobody read."""
+        if self.remaining:
+            raise MalformedBundle(f"{self.place}: {self.remaining} bytes after its end, must be 0")
+
+
+def check_text(value: str, place: str) -> None:
+    """Refuse text that is empty, too long, not NFC, or holds control characters."""
+    if not 1 <= len(value.encode("utf-8", "surrogatepass")) <= MAX_TEXT_BYTES:
+        raise MalformedBundle(f"{place}: {value[:40]!r}, must be 1..{MAX_TEXT_BYTES} bytes of UTF-8")
+    if unicodedata.normalize("NFC", value) != value:
+        raise MalformedBundle(f"{place}: {value[:40]!r}, must be in normal form C")
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value):
+        raise MalformedBundle(f"{place}: {value[:40]!r}, must hold no control character")
+
+
+class Writer:
+    """Collects fields; the mirror of `Reader`."""
+
+    def __init__(self) -> None:
+        self._parts = bytearray()
+
+    def raw(self, data: bytes) -> "Writer":
+        self._parts += data
+        return self
+
+    def byte(self, value: int) -> "Writer":
+        self._parts.append(value)
+        return self
+
+    def varint(self, value: int) -> "Writer":
+        while value >= 0x80:
+            self._parts.append(value & 0x7F | 0x80)
+            value >>= 7
+        self._parts.append(value)
+        return self
+
+    def float32(self, value: float) -> "Writer":
+        return self.raw(struct.pack("<f", value))
+
+    def text(self, value: str) -> "Writer":
+        encoded = value.encode()
+        return self.varint(len(encoded)).raw(encoded)
+
+    def done(self) -> bytes:
+        return bytes(self._parts)

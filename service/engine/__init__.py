@@ -1,0 +1,32 @@
+"""Engines: each turns a bundle into a Plan that runs batches of pictures. One interface, whatever the device."""
+
+from model_store.bundle import Bundle
+from service.engine.numpy_engine import NumpyPlan
+from service.engine.plan import Plan
+from service.errors import EngineUnavailable
+
+__all__ = ["Plan", "compile_plan"]
+
+
+def compile_plan(bundle: Bundle, device: str = "cpu", threads: int = 1) -> Plan:
+    """Decode a bundle's weights for a device, once.
+
+    Args:
+        device: "cpu", or a torch device such as "cuda", which needs torch.
+        threads: how many threads one batch may use, where the engine decides that itself. The numpy engine does not:
+            its matrix products run on the process-wide BLAS threads, which `python -m service --threads` sets.
+
+    Raises:
+        EngineUnavailable: torch or the device is missing.
+    """
+    if threads < 1:
+        raise EngineUnavailable(f"threads {threads}, must be at least 1")
+    if device == "cpu":
+        return NumpyPlan(bundle)
+    try:
+        from service.engine.torch_engine import TorchPlan
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise EngineUnavailable(f'device "{device}": needs torch, which is not installed (pip install csrve[gpu])') from None
+    return TorchPlan(bundle, device)

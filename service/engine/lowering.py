@@ -1,0 +1,135 @@
+"""From a graph to the steps an engine runs: chains of operators become one step, and values are freed when done.
+
+A Conv, Gemm or BatchNormalization takes in what follows it, as long as nobody else reads what lies between:
+
+    Conv | Gemm  [BatchNormalization]  [Add of a value of the same shape]  [Relu | Clip]
+    BatchNormalization                 [Add of a value of the same shape]  [Relu | Clip]
+
+The step runs where the last operator taken in stood, so everything it reads has been made by then.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from model_store.bundle import Bundle
+from model_store.graph import Graph, Node
+from model_store.shapes import Shape, infer_shapes
+from model_store.tensors import Tensor
+from service.engine.plan import Array
+
+_HEADS = frozenset({"Conv", "Gemm", "BatchNormalization"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One operator with its epilogue: `clamp(scale * operator(inputs) + bias + residual)`, the parts it has of that.
+
+    Attributes:
+        node: the operator that gives the step its name and attributes.
+        inputs: numbers of the values the operator reads.
+        output: number of the value the step makes.
+        shape: that value's, without the batch dimension.
+        weight: constant of a Conv or Gemm, as the bundle holds it.
+        scale, bias: float32, one number an output channel, or None.
+        residual: number of the value added, or None.
+        bounds: (low, high) of the clamp, or None.
+        normalization: the name of the BatchNormalization taken in, "" where there is none.
+        frees: values that nobody reads after this step.
+    """
+
+    node: Node
+    inputs: tuple[int, ...]
+    output: int
+    shape: Shape
+    weight: Tensor | None = None
+    scale: Array | None = None
+    bias: Array | None = None
+    residual: int | None = None
+    bounds: tuple[float, float] | None = None
+    normalization: str = ""
+    frees: tuple[int, ...] = ()
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Every value the step needs: its operator's and the residual."""
+        return self.inputs if self.residual is None else (*self.inputs, self.residual)
+
+
+def lower(bundle: Bundle) -> tuple[Step, ...]:
+    """Steps in execution order; the last one makes the logits."""
+    shapes = infer_shapes(bundle.graph, [tensor.shape for tensor in bundle.tensors], bundle.preprocessing.input_shape)
+    return _free_early(_fuse(bundle.graph, bundle.tensors, shapes))
+
+
+def _fuse(graph: Graph, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> list[Step]:
+    readers = Counter(value for node in graph.nodes for value in node.values)
+    reader_of = {value: index for index, node in enumerate(graph.nodes) for value in node.values}
+    steps: list[Step] = []
+    taken: set[int] = set()
+    for index, node in enumerate(graph.nodes):
+        if index in taken:
+            continue
+        step = _start(node, index + 1, tensors, shapes)
+        while node.operator in _HEADS and readers[step.output] == 1:
+            follower = reader_of[step.output]
+            longer = _take_in(step, graph.nodes[follower], follower + 1, tensors, shapes)
+            if longer is None:
+                break
+            taken.add(follower)
+            step = longer
+        steps.append(step)
+    return sorted(steps, key=lambda step: step.output)
+
+
+def _start(node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> Step:
+    constants = {role: tensors[tensor] for role, tensor in node.tensor_roles()}
+    return Step(
+        node,
+        node.values,
+        output,
+        shapes[output],
+        weight=constants.get("weight"),
+        scale=constants["scale"].to_dense() if "scale" in constants else None,
+        bias=constants["bias"].to_dense() if "bias" in constants else None,
+    )
+
+
+def _take_in(
+    step: Step, node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[Shape]
+) -> Step | None:
+    """The step with one more operator, or None where that cannot be part of it."""
+    if step.bounds is not None:
+        return None
+    if node.operator == "Relu":
+        return replace(step, output=output, bounds=(0.0, math.inf))
+    if node.operator == "Clip":
+        low, high = node.attributes["bounds"]
+        return replace(step, output=output, bounds=(low, high))
+    if step.residual is not None:
+        return None
+    if node.operator == "Add" and shapes[node.values[0]] == shapes[node.values[1]]:
+        (other,) = (value for value in node.values if value != step.output)
+        return replace(step, output=output, residual=other)
+    if node.operator == "BatchNormalization" and step.scale is None:
+        return _normalized(step, node, output, tensors)
+    return None
+
+
+def _normalized(step: Step, node: Node, output: int, tensors: Sequence[Tensor]) -> Step:
+    constants = {role: tensors[tensor].to_dense() for role, tensor in node.tensor_roles()}
+    scale, bias = constants["scale"], constants["bias"]
+    if step.bias is not None:
+        bias = (scale * step.bias + bias).astype(np.float32)
+    return replace(step, output=output, scale=scale, bias=bias, normalization=node.name)
+
+
+def _free_early(steps: list[Step]) -> tuple[Step, ...]:
+    last_reader = {value: position for position, step in enumerate(steps) for value in step.reads}
+    freed: dict[int, list[int]] = {}
+    for value, position in last_reader.items():
+        freed.setdefault(position, []).append(value)
+    return tuple(replace(step, frees=tuple(freed.get(position, ()))) for position, step in enumerate(steps))

@@ -1,0 +1,141 @@
+"""The errors of the service.
+
+    ServiceError
+    ├── SettingsError              a flag, variable, store or port the service cannot start with
+    ├── EngineError
+    │   ├── EngineUnavailable      the device asked for cannot be used here
+    │   └── EngineFailure          a plan raised, or answered with numbers that are not finite
+    └── RequestError               an answer that is not 200: status, code and detail go to the client
+        ├── UndecodablePicture     400
+        ├── InvalidUpload          400
+        ├── ModelNotServed         404
+        ├── UploadTooSlow          408
+        ├── BodyTooLarge           413
+        ├── TooManyPixels          413
+        ├── UnsupportedUpload      415
+        ├── InvalidQuery           422
+        ├── InferenceFailed        500
+        ├── ModelUnavailable       503
+        ├── Overloaded             503, with Retry-After
+        └── DeadlinePassed         504
+
+A RequestError's message is written for the client: never a path, a digest or the name of an exception.
+"""
+
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """Anything that the service refuses or cannot do."""
+
+
+class SettingsError(ServiceError):
+    """The service cannot start with these settings."""
+
+
+class EngineError(ServiceError):
+    """An engine that cannot be had, or that failed."""
+
+
+class EngineUnavailable(EngineError):
+    """The device asked for cannot be used here."""
+
+
+class EngineFailure(EngineError):
+    """A plan raised, or answered with numbers that are not finite."""
+
+
+class RequestError(ServiceError):
+    """An answer other than 200. `code` is stable, for programs; the message is for people."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    retry_after_s: int | None = None
+
+
+class UndecodablePicture(RequestError):
+    """The body says it is a picture, but it cannot be decoded."""
+
+    status = 400
+    code = "undecodable_picture"
+
+
+class InvalidUpload(RequestError):
+    """The request's body or framing is malformed or empty."""
+
+    status = 400
+    code = "invalid_upload"
+
+
+class ModelNotServed(RequestError):
+    """No such model or version."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class UploadTooSlow(RequestError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "upload_too_slow"
+
+
+class BodyTooLarge(RequestError):
+    """More bytes than the limit, declared or counted."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class TooManyPixels(RequestError):
+    """The picture's header promises more pixels than the limit."""
+
+    status = 413
+    code = "too_many_pixels"
+
+
+class UnsupportedUpload(RequestError):
+    """A media type, encoding or picture format that is not served."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class InvalidQuery(RequestError):
+    """A query parameter that breaks its rule."""
+
+    status = 422
+    code = "invalid_query"
+
+
+class InferenceFailed(RequestError):
+    """The engine failed on this picture."""
+
+    status = 500
+    code = "inference_failed"
+
+
+class ModelUnavailable(RequestError):
+    """The model is in the store, but its bundle cannot be used."""
+
+    status = 503
+    code = "model_unavailable"
+
+
+class Overloaded(RequestError):
+    """Too much is waiting already, or the service is stopping."""
+
+    status = 503
+    code = "overloaded"
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlinePassed(RequestError):
+    """The answer was not ready in time."""
+
+    status = 504
+    code = "deadline_passed"
