@@ -44,9 +44,8 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
-        added.add_argument(
-            "--store", type=Path, default=os.environ.get(STORE_VARIABLE), help=f"its folder (default: ${STORE_VARIABLE})"
-        )
+        store = os.environ.get(STORE_VARIABLE)
+        added.add_argument("--store", type=Path, default=store, help=f"its folder (default: ${STORE_VARIABLE})")
         added.set_defaults(run=run)
         return added
 

@@ -1,11 +1,14 @@
 """Which streams share a Huffman table: on small networks a table of its own for every layer costs 3-14% of the file.
 
-Greedy agglomeration: begin with a table a stream and merge the pair that saves most, until no merge saves.
+Greedy agglomeration: begin with a table a stream and merge the pair that saves most, until no merge saves and the
+tables are no more than a bundle may hold.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+
+from model_store.limits import MAX_TABLES
 
 TABLE_OVERHEAD_BITS = 12  # its length field, and the rounding of its half bytes
 
@@ -23,7 +26,7 @@ def cluster_streams(histograms: Sequence[np.ndarray]) -> list[int]:
     alive = np.ones(len(histograms), dtype=bool)
     while True:
         first, second = divmod(int(savings.argmax()), len(savings))
-        if not savings[first, second] > 0:
+        if savings[first, second] <= 0 and int(alive.sum()) <= MAX_TABLES:
             break
         counts[first] += counts[second]
         alive[second] = False
@@ -57,4 +60,5 @@ def _bits(counts: np.ndarray) -> np.ndarray:
     logs = np.log2(np.maximum(counts, 1))
     coded = total * np.log2(np.maximum(total, 1)) - (counts * logs).sum(1)
     alphabet = counts.shape[1] - (counts[:, ::-1] > 0).argmax(1)
-    return np.maximum(coded, total) + 4.0 * alphabet + TABLE_OVERHEAD_BITS
+    bits: np.ndarray = np.maximum(coded, total) + 4.0 * alphabet + TABLE_OVERHEAD_BITS
+    return bits

@@ -1,6 +1,6 @@
 """A bundle as it stands in the file: tables, codebooks and coded streams, one object for every field.
 
-`serialization` maps these to bytes and back, one to one; `encoder` makes them from tensors, `decoder` tensors from them.
+`serialization` maps these to bytes and back, one to one; `encoder` makes them from tensors, `decoder` tensors of them.
 """
 
 import math
@@ -13,7 +13,7 @@ from model_store.errors import BundleTooLarge, MalformedBundle
 from model_store.graph import Graph
 from model_store.huffman import HuffmanTable
 from model_store.lanes import CodedStream
-from model_store.limits import MAX_CLASSES, MAX_LANE_LOG2, MIN_LANE_LOG2
+from model_store.limits import MAX_BUNDLE_ELEMENTS, MAX_CLASSES, MAX_LANE_LOG2, MAX_TABLES, MIN_LANE_LOG2
 from model_store.preprocessing import Preprocessing
 from model_store.provenance import Provenance
 from model_store.wire import check_text
@@ -90,7 +90,7 @@ class Identity:
                 raise BundleTooLarge(f"identity: {field} = {value}, must be in 1..{(1 << 48) - 1}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CodedBundle:
     """Everything in the file but its magic, lengths and digest."""
 
@@ -105,6 +105,11 @@ class CodedBundle:
     def __post_init__(self) -> None:
         if not MIN_LANE_LOG2 <= self.lane_log2 <= MAX_LANE_LOG2:
             raise MalformedBundle(f"lane_log2 = {self.lane_log2}, must be in {MIN_LANE_LOG2}..{MAX_LANE_LOG2}")
+        if len(self.tables) > MAX_TABLES:
+            raise BundleTooLarge(f"bundle: {len(self.tables)} Huffman tables, must be <= {MAX_TABLES}")
+        elements = sum(elements_of(tensor) for tensor in self.tensors)
+        if elements > MAX_BUNDLE_ELEMENTS:
+            raise BundleTooLarge(f"bundle: {elements} elements of all tensors, must be <= {MAX_BUNDLE_ELEMENTS}")
         streams = [stream for tensor in self.tensors for stream in streams_of(tensor)]
         _check_first_uses("Huffman table", [stream.table for stream in streams if stream.count], len(self.tables))
         shared = [tensor.codebook for tensor in self.tensors if not isinstance(tensor, CodedFloat)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, streams_of
+from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Layout, streams_of
 from model_store.errors import MalformedBundle
 from model_store.gaps import decode_gaps
 from model_store.lanes import decode_streams
@@ -59,6 +59,8 @@ def _decode_sparse(
     if values.size and int(values.min()) == 0:
         raise MalformedBundle(f"{place}: value symbol 0, must be >= 1 where gaps say what is zero")
     scanned = decode_gaps(gaps, tensor.gap_limit, tensor.values.count, math.prod(tensor.shape), place)
+    if tensor.layout is Layout.CSR:
+        return SharedTensor(tensor.shape, scanned, values - np.uint16(1), codebook)
     positions = row_major_positions(scanned, tensor.shape, tensor.layout)
     order = np.argsort(positions, kind="stable")
     return SharedTensor(tensor.shape, positions[order], values[order] - np.uint16(1), codebook)

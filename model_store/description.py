@@ -26,7 +26,7 @@ class Description:
 
     Attributes:
         summary: architecture, parameters, nonzeros, sparsity, dense_bytes, bundle_bytes, compression_ratio,
-            bits_per_weight (of all parameters, pruned ones too) and accuracy (None where none was recorded).
+            bits_per_weight (of all parameters, pruned ones too) and accuracy (a share; None where none was recorded).
         by_layer: layer -> kind of byte -> bytes; "" for what belongs to no layer. Sums to bundle_bytes.
         by_kind: kind of byte -> bytes. Sums to bundle_bytes.
     """
@@ -51,9 +51,17 @@ def _summarise(bundle: Bundle, size_bytes: int) -> dict[str, Any]:
         "dense_bytes": bundle.dense_bytes,
         "bundle_bytes": size_bytes,
         "compression_ratio": bundle.dense_bytes / size_bytes,
-        "bits_per_weight": 8 * size_bytes / bundle.parameters,
-        "accuracy": bundle.provenance.get("accuracy"),
+        "bits_per_weight": 8 * size_bytes / max(1, bundle.parameters),
+        "accuracy": _accuracy(bundle),
     }
+
+
+def _accuracy(bundle: Bundle) -> float | None:
+    """The recorded accuracy, which is whatever the bundle's maker wrote: anything but a share is none."""
+    accuracy = bundle.provenance.get("accuracy")
+    if isinstance(accuracy, bool) or not isinstance(accuracy, int | float):
+        return None
+    return float(accuracy) if 0 <= accuracy <= 1 else None
 
 
 def render_description(description: Description) -> str:
@@ -76,14 +84,11 @@ def _byte_table(description: Description) -> list[str]:
     kinds = list(description.by_kind)
     rows = [["bytes per layer", *kinds, "total"]]
     for layer, sizes in description.by_layer.items():
-        rows.append([layer or "(whole file)", *(_count(sizes.get(kind, 0)) for kind in kinds), str(sum(sizes.values()))])
+        cells = [str(sizes.get(kind) or "-") for kind in kinds]
+        rows.append([layer or "(whole file)", *cells, str(sum(sizes.values()))])
     totals = [str(size) for size in description.by_kind.values()]
     rows.append(["total", *totals, str(sum(description.by_kind.values()))])
     return render_table(rows)
-
-
-def _count(size_bytes: int) -> str:
-    return str(size_bytes) if size_bytes else "-"
 
 
 def _text(key: str, value: object) -> str:

@@ -54,9 +54,7 @@ def encode_tensors(tensors: Sequence[Tensor]) -> EncodedTensors:
             coded.append(CodedCodes(tensor.shape, codebook, code(item.values)))
         else:
             gaps = code(item.gaps)
-            coded.append(
-                CodedSparse(item.layout, tensor.shape, codebook, item.gap_limit, gaps, code(item.values))
-            )
+            coded.append(CodedSparse(item.layout, tensor.shape, codebook, item.gap_limit, gaps, code(item.values)))
     books = tuple(np.frombuffer(raw, dtype=np.float16) for raw in codebooks)
     return EncodedTensors(tables, books, lane_log2, tuple(coded))
 

@@ -1,16 +1,16 @@
 """The errors of the model store.
 
-    StoreError
-    ├── BundleError                a bundle that must not be used
-    │   ├── TruncatedBundle        it ends before its contents do
-    │   ├── MalformedBundle        a field breaks a rule of docs/bundle_format.md
-    │   ├── UnsupportedBundle      a version, flag or operator this reader does not know
-    │   ├── BundleTooLarge         a count or product passes a limit of model_store/limits.py
-    │   └── DigestMismatch         the bytes are not the ones that were written
-    ├── InvalidName                a model or version name the store refuses
-    ├── ModelNotFound              no such model or version
-    ├── VersionExists              that version is published already, with other bytes
-    └── StoreUnavailable           the folder cannot be read or written
+StoreError
+├── BundleError                a bundle that must not be used
+│   ├── TruncatedBundle        it ends before its contents do
+│   ├── MalformedBundle        a field breaks a rule of docs/bundle_format.md
+│   ├── UnsupportedBundle      a version, flag or operator this reader does not know
+│   ├── BundleTooLarge         a count or product passes a limit of model_store/limits.py
+│   └── DigestMismatch         the bytes are not the ones that were written
+├── InvalidName                a model or version name the store refuses
+├── ModelNotFound              no such model or version
+├── VersionExists              that version is published already, with other bytes
+└── StoreUnavailable           the folder cannot be read or written
 """
 
 

@@ -28,7 +28,8 @@ def verify_root(root: Folder) -> list[Finding]:
     findings: list[Finding] = []
     for entry in root.entries():
         if is_model(entry):
-            findings += sorted(_verify_model(root, entry.name), key=lambda finding: (finding.version or 0, finding.name))
+            found = _verify_model(root, entry.name)
+            findings += sorted(found, key=lambda finding: (finding.version or 0, finding.name))
         elif not is_temporary(entry.name):
             findings.append(Finding(entry.name, None, "foreign entry, must be a folder with a model's name"))
     return findings

@@ -97,14 +97,16 @@ class Folder:
             StoreUnavailable: it cannot be read, is not a regular file, or changed its size meanwhile.
         """
         path = self._path(name)
-        with _doing("read", path, FileNotFoundError):
-            with _closing(os.open(name, _READ, dir_fd=self.descriptor)) as file:
-                status = os.fstat(file)
-                if not stat.S_ISREG(status.st_mode):
-                    raise StoreUnavailable(f'cannot read "{path}": not a regular file')
-                if status.st_size > limit_bytes:
-                    raise BundleTooLarge(f'"{path}": {status.st_size} bytes, must be at most {limit_bytes}')
-                data = _read_exactly(file, status.st_size)
+        with (
+            _doing("read", path, FileNotFoundError),
+            _closing(os.open(name, _READ, dir_fd=self.descriptor)) as file,
+        ):
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise StoreUnavailable(f'cannot read "{path}": not a regular file')
+            if status.st_size > limit_bytes:
+                raise BundleTooLarge(f'"{path}": {status.st_size} bytes, must be at most {limit_bytes}')
+            data = _read_exactly(file, status.st_size)
         if data is None:
             raise StoreUnavailable(f'cannot read "{path}": its size changed meanwhile')
         return data
@@ -134,10 +136,8 @@ class Folder:
         with _doing("create", path):
             file = os.open(temporary, _CREATE, mode, dir_fd=self.descriptor)
         try:
-            with _doing("write", path), _closing(file):
-                os.fchmod(file, stat.S_IMODE(os.fstat(file).st_mode) | stat.S_IRUSR)
-                _write_all(file, data)
-                os.fsync(file)
+            with _doing("write", path):
+                _write_durably(file, data)
             yield temporary
         finally:
             # A temporary file that stays is invisible and swept later: no reason to report a failure.
@@ -152,9 +152,7 @@ class Folder:
             StoreUnavailable: it cannot be linked.
         """
         with _doing("link", self._path(name), FileExistsError):
-            os.link(
-                temporary, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor, follow_symlinks=False
-            )
+            os.link(temporary, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor, follow_symlinks=False)
 
     def replace(self, temporary: str, name: str) -> None:
         """Give a staged file its final name, in place of the regular file that may have it."""
@@ -210,10 +208,12 @@ def _doing(operation: str, path: str, *passed: type[OSError]) -> Iterator[None]:
 
 @contextmanager
 def _closing(descriptor: int) -> Iterator[int]:
+    """For descriptors that were only read from: closing frees them even where it reports an error."""
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _read_exactly(file: int, size_bytes: int) -> bytes | None:
@@ -227,7 +227,13 @@ def _read_exactly(file: int, size_bytes: int) -> bytes | None:
     return bytes(data) if len(data) == size_bytes else None
 
 
-def _write_all(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+def _write_durably(file: int, data: bytes) -> None:
+    """Write all of `data`, make it durable, and close the file whatever happens."""
+    try:
+        os.fchmod(file, stat.S_IMODE(os.fstat(file).st_mode) | stat.S_IRUSR)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -37,9 +37,14 @@ def decode_gaps(symbols: np.ndarray, limit: int, count: int, elements: int, plac
     if len(symbols) and int(symbols.max()) > limit:
         raise MalformedBundle(f"{place}: gap symbol {int(symbols.max())}, must be <= {limit}")
     literal = symbols != limit
-    if int(literal.sum()) != count or (len(symbols) and not literal[-1]):
-        raise MalformedBundle(f"{place}: {int(literal.sum())} positions, must be {count}, the last symbol one of them")
-    positions = np.cumsum(symbols.astype(np.int64) + literal)[literal] - 1
+    found = int(np.count_nonzero(literal))
+    if found != count or (len(symbols) and not literal[-1]):
+        raise MalformedBundle(f"{place}: {found} positions, must be {count}, the last symbol one of them")
+    ends = symbols.astype(np.int64)  # added up in place: this is the largest array of a decoder
+    ends += literal
+    np.cumsum(ends, out=ends)
+    positions: np.ndarray = ends[literal]
+    positions -= 1
     if count and int(positions[-1]) >= elements:
         raise MalformedBundle(f"{place}: position {int(positions[-1])}, must be < {elements}")
     return positions

@@ -74,7 +74,7 @@ class Graph:
     def __post_init__(self) -> None:
         if not 1 <= len(self.nodes) <= MAX_NODES:
             raise BundleTooLarge(f"graph: {len(self.nodes)} nodes, must be 1..{MAX_NODES}")
-        used = set()
+        used: set[int] = set()
         for index, node in enumerate(self.nodes):
             for value in node.values:
                 if not 0 <= value <= index:

@@ -42,9 +42,9 @@ class HuffmanTable:
         if used != [1] and kraft != _KRAFT_ONE:
             raise MalformedBundle(f"Huffman table: Kraft sum {kraft}/{_KRAFT_ONE}, must be {_KRAFT_ONE}/{_KRAFT_ONE}")
 
-    def codes(self) -> dict[int, frozenbitarray]:
+    def codes(self) -> dict[int, bitarray]:
         """symbol -> its code."""
-        codes: dict[int, frozenbitarray] = {}
+        codes: dict[int, bitarray] = {}
         code, previous = 0, 0
         for length, symbol in self._canonical_order():
             code <<= length - previous
@@ -91,9 +91,7 @@ def _package_merge(counts: list[int]) -> list[int]:
     merged: list[tuple[int, tuple[int, ...]]] = []
     for _ in range(MAX_CODE_LENGTH):
         level = sorted(coins + merged, key=lambda package: package[0])
-        merged = [
-            (level[i][0] + level[i + 1][0], level[i][1] + level[i + 1][1]) for i in range(0, len(level) - 1, 2)
-        ]
+        merged = [(level[i][0] + level[i + 1][0], level[i][1] + level[i + 1][1]) for i in range(0, len(level) - 1, 2)]
     lengths = [0] * len(counts)
     for _, members in merged[: len(counts) - 1]:
         for index in members:

@@ -41,10 +41,10 @@ def lane_counts(count: int, lane_log2: int) -> np.ndarray:
 
 def encode_stream(symbols: np.ndarray, index: int, table: HuffmanTable, lane_log2: int) -> CodedStream:
     """Code `symbols` with `table`, which is the bundle's table number `index`."""
+    payload = encode_symbols(symbols, table).tobytes()
     lengths = np.array(table.lengths, dtype=np.int64)[symbols]
     starts = np.arange(0, len(symbols), 1 << lane_log2)
     lane_bits = np.add.reduceat(lengths, starts) if len(symbols) else np.zeros(0, np.int64)
-    payload = encode_symbols(symbols, table).tobytes()
     return CodedStream(index, len(symbols), tuple(lane_bits.tolist()), payload)
 
 
@@ -128,9 +128,13 @@ def _lock_step(lanes: _Lanes, payload: bytes, tables: Sequence[HuffmanTable]) ->
 
 
 def _windows(payload: bytes) -> np.ndarray:
-    """The 24 bits from every byte on, int64 [bytes + 1]: a code and its bit offset in one look."""
-    padded = np.frombuffer(payload + b"\0\0\0", dtype=np.uint8).astype(np.int64)
-    return padded[:-2] << 16 | padded[1:-1] << 8 | padded[2:]
+    """The 24 bits from every byte on, uint32 [bytes + 1]: a code and its bit offset in one look."""
+    padded = np.frombuffer(payload + b"\0\0\0", dtype=np.uint8)
+    windows = padded[:-2].astype(np.uint32)
+    for following in (padded[1:-1], padded[2:]):
+        windows <<= 8
+        windows |= following
+    return windows
 
 
 def payload_size(lane_bits: Sequence[int]) -> int:

@@ -17,7 +17,7 @@ def is_tensor_name(name: str) -> bool:
 
 
 def check_model_name(name: str) -> str:
-    """Return `name`, or raise InvalidName: 1 to 64 of [a-z0-9._-], a letter or digit at both ends, no "..", no device."""
+    """Return `name`, or raise InvalidName: 1..64 of [a-z0-9._-], a letter or digit at both ends, no "..", no device."""
     if len(name) > 64 or ".." in name or not _MODEL.fullmatch(name) or _RESERVED.fullmatch(name):
         raise InvalidName(f"model name {name[:80]!r}: must be 1..64 of [a-z0-9._-], a letter or digit at both ends")
     return name

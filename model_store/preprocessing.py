@@ -1,10 +1,10 @@
 """What a picture goes through before a network sees it: size, channels, per-channel normalisation."""
 
-import math
 from dataclasses import dataclass
 
 from model_store.errors import MalformedBundle
 from model_store.limits import MAX_INPUT_CHANNELS, MAX_INPUT_SIDE
+from model_store.wire import MAX_FLOAT32, MIN_FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Preprocessing:
                 f"must be equally many, 1..{MAX_INPUT_CHANNELS}"
             )
         for value in self.mean:
-            if not math.isfinite(value):
-                raise MalformedBundle(f"preprocessing: mean {value}, must be finite")
+            if not abs(value) <= MAX_FLOAT32:
+                raise MalformedBundle(f"preprocessing: mean {value}, must be finite in float32")
         for value in self.std:
-            if not (math.isfinite(value) and value > 0):
-                raise MalformedBundle(f"preprocessing: std {value}, must be finite and positive")
+            if not MIN_FLOAT32 <= value <= MAX_FLOAT32:
+                raise MalformedBundle(f"preprocessing: std {value}, must be finite and positive in float32")
 
     @property
     def channels(self) -> int:

@@ -41,7 +41,7 @@ def decode_provenance(data: bytes) -> Provenance:
 
 
 def _check(value: object, depth: int) -> None:
-    if depth < 0:
+    if isinstance(value, dict | list | tuple) and not depth:
         raise BundleTooLarge(f"provenance: nested deeper than {MAX_PROVENANCE_DEPTH}")
     if isinstance(value, dict):
         for key, member in value.items():

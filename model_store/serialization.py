@@ -1,6 +1,6 @@
 """A coded bundle to bytes and back, one to one: docs/bundle_format.md in code. No I/O.
 
-    magic, version, flags | 7 sections: number, length, content | SHA-256 of all before
+magic, version, flags | 7 sections: number, length, content | SHA-256 of all before
 """
 
 import hashlib
@@ -63,7 +63,7 @@ def parse(data: bytes) -> CodedBundle:
     codebooks = read_codebooks(Reader(contents["codebooks"], 'section "codebooks"'))
     payload = Reader(contents["payload"], 'section "payload"')
     lane_log2, tensors = read_tensors(Reader(contents["tensors"], 'section "tensors"'), payload)
-    provenance = decode_provenance(contents["provenance"])
+    provenance = decode_provenance(bytes(contents["provenance"]))
     return CodedBundle(identity, graph, tables, codebooks, lane_log2, tensors, provenance)
 
 
@@ -74,14 +74,15 @@ def payloads_of(tensor: CodedTensor) -> tuple[bytes, ...]:
     return tuple(stream.payload for stream in streams_of(tensor))
 
 
-def _sections(data: bytes) -> list[bytes]:
+def _sections(data: bytes) -> list[memoryview]:
+    """The contents, as views: what a bundle's bytes cost is copied once, stream by stream."""
     if len(data) > MAX_BUNDLE_BYTES:
         raise BundleTooLarge(f"bundle: {len(data)} bytes, must be <= {MAX_BUNDLE_BYTES}")
     _check_prefix(data)
     if len(data) < len(PREFIX) + DIGEST_BYTES:
         raise TruncatedBundle(f"bundle: {len(data)} bytes, must be at least {len(PREFIX) + DIGEST_BYTES}")
-    body, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
+    body = memoryview(data)[:-DIGEST_BYTES]
+    if hashlib.sha256(body).digest() != data[-DIGEST_BYTES:]:
         raise DigestMismatch("bundle: its SHA-256 is not that of its bytes: it was damaged or cut")
     reader = Reader(body[len(PREFIX) :], "bundle")
     contents = []
@@ -89,7 +90,7 @@ def _sections(data: bytes) -> list[bytes]:
         found = reader.byte(f"number of section {name!r}")
         if found != number:
             raise MalformedBundle(f"bundle: section number {found}, must be {number} ({name})")
-        contents.append(reader.take(reader.varint(f"length of section {name!r}", 0, MAX_BUNDLE_BYTES), name))
+        contents.append(reader.view(reader.varint(f"length of section {name!r}", 0, MAX_BUNDLE_BYTES), name))
     reader.finish()
     return contents
 
@@ -104,4 +105,3 @@ def _check_prefix(data: bytes) -> None:
         raise UnsupportedBundle(f"bundle: version {version}, must be {VERSION}")
     if flags != FLAGS:
         raise UnsupportedBundle(f"bundle: flags {flags:#06x}, must be 0")
-

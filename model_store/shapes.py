@@ -1,11 +1,13 @@
 """The shape of every value of a graph, and the multiply-adds it costs: all fixed before anything runs."""
 
 import math
+import struct
 from collections.abc import Callable, Sequence
 
 from model_store.errors import BundleTooLarge, MalformedBundle
 from model_store.graph import Graph, Node
 from model_store.limits import MAX_ACTIVATION_ELEMENTS, MAX_ATTRIBUTE, MAX_MULTIPLY_ADDS
+from model_store.wire import MAX_FLOAT32
 
 Shape = tuple[int, ...]
 
@@ -15,9 +17,11 @@ def infer_shapes(graph: Graph, tensor_shapes: Sequence[Shape], input_shape: Shap
 
     Raises:
         MalformedBundle: a node does not fit its inputs, tensors or attributes.
-        BundleTooLarge: an activation, an attribute or all multiply-adds together pass their limit.
+        BundleTooLarge: the activations alive together, or all multiply-adds, pass their limit.
     """
     shapes = [input_shape]
+    frees = _last_reads(graph)
+    alive = math.prod(input_shape)
     multiply_adds = 0
     for index, node in enumerate(graph.nodes):
         place = f"node {index} ({node.operator} {node.name})".replace(" )", ")")
@@ -28,14 +32,31 @@ def infer_shapes(graph: Graph, tensor_shapes: Sequence[Shape], input_shape: Shap
                 raise MalformedBundle(f"{place}: tensor {tensor}, must be in 0..{len(tensor_shapes) - 1}")
         tensors = {role: tensor_shapes[tensor] for role, tensor in node.tensor_roles()}
         shape = _RULES[node.operator](node, inputs, tensors, place)
-        if math.prod(shape) > MAX_ACTIVATION_ELEMENTS:
-            raise BundleTooLarge(f"{place}: {math.prod(shape)} activations, must be <= {MAX_ACTIVATION_ELEMENTS}")
-        if "weight" in tensors:
-            multiply_adds += multiply_adds_per_weight(shape) * math.prod(tensors["weight"])
+        alive += math.prod(shape)
+        if alive > MAX_ACTIVATION_ELEMENTS:
+            raise BundleTooLarge(f"{place}: {alive} activations alive at once, must be <= {MAX_ACTIVATION_ELEMENTS}")
+        multiply_adds += _multiply_adds(node, shape, tensors)
         if multiply_adds > MAX_MULTIPLY_ADDS:
             raise BundleTooLarge(f"{place}: {multiply_adds} multiply-adds, must be <= {MAX_MULTIPLY_ADDS}")
         shapes.append(shape)
+        alive -= sum(math.prod(shapes[value]) for value in frees[index])
     return shapes
+
+
+def _last_reads(graph: Graph) -> list[list[int]]:
+    """For each node, the values that no later node reads."""
+    last = {value: index for index, node in enumerate(graph.nodes) for value in node.values}
+    frees: list[list[int]] = [[] for _ in graph.nodes]
+    for value, index in last.items():
+        frees[index].append(value)
+    return frees
+
+
+def _multiply_adds(node: Node, shape: Shape, tensors: dict[str, Shape]) -> int:
+    """What a node costs against the limit; a pooling window costs as much as a filter of its size."""
+    if "weight" in tensors:
+        return multiply_adds_per_weight(shape) * math.prod(tensors["weight"])
+    return math.prod(shape) * math.prod(node.ints("kernel_shape")) if "kernel_shape" in node.attributes else 0
 
 
 def multiply_adds_per_weight(output_shape: Shape) -> int:
@@ -56,13 +77,20 @@ def count_multiply_adds(graph: Graph, shapes: Sequence[Shape], weights: Sequence
 def _check_attributes(node: Node, place: str) -> None:
     for name, values in node.attributes.items():
         if name == "bounds":
-            if not values[0] < values[1]:
-                raise MalformedBundle(f"{place}: bounds {values}, must rise")
+            _check_bounds(values, place)
             continue
         low = 1 if name in {"strides", "dilations", "group", "kernel_shape", "steps"} else 0
         for value in values:
             if not (isinstance(value, int) and low <= value <= MAX_ATTRIBUTE):
                 raise MalformedBundle(f"{place}: {name} = {values}, must be integers in {low}..{MAX_ATTRIBUTE}")
+
+
+def _check_bounds(bounds: tuple[float, ...], place: str) -> None:
+    if not all(abs(bound) <= MAX_FLOAT32 for bound in bounds):
+        raise MalformedBundle(f"{place}: bounds {bounds}, must be finite in float32")
+    low, high = (struct.unpack("<f", struct.pack("<f", bound)) for bound in bounds)
+    if not low < high:
+        raise MalformedBundle(f"{place}: bounds {bounds}, must rise")
 
 
 def _map_of(shape: Shape, place: str) -> tuple[int, int, int]:

@@ -36,9 +36,12 @@ class CsrMatrix:
         if self.values.dtype != np.float32 or self.values.shape != self.indices.shape:
             raise MalformedBundle(f"CSR: values are {self.values.dtype} {self.values.shape}, must be float32 an index")
         if len(self.indptr) != rows + 1 or self.indptr[0] != 0 or self.indptr[-1] != len(self.indices):
-            raise MalformedBundle(f"CSR: indptr of {len(self.indptr)}, must be {rows + 1}, from 0 to {len(self.indices)}")
-        if np.any(np.diff(self.indptr) < 0):
-            row = int(np.argmax(np.diff(self.indptr) < 0))
+            raise MalformedBundle(
+                f"CSR: indptr of {len(self.indptr)}, must be {rows + 1}, from 0 to {len(self.indices)}"
+            )
+        falling = self.indptr[1:] < self.indptr[:-1]
+        if falling.any():
+            row = int(np.argmax(falling))
             raise MalformedBundle(f"CSR: indptr[{row + 1}] = {self.indptr[row + 1]}, must be >= {self.indptr[row]}")
         self._check_indices(columns)
 

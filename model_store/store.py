@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.bundle import decode_bundle, digest_of
-from model_store.errors import BundleError, ModelNotFound, StoreUnavailable, VersionExists
+from model_store.errors import ModelNotFound, StoreUnavailable, VersionExists
 from model_store.findings import Finding, verify_root
 from model_store.folder import Folder
 from model_store.limits import MAX_BUNDLE_BYTES
@@ -172,7 +172,10 @@ class Store:
 
 
 def _link(folder: Folder, temporary: str, data: bytes, version: int | None) -> int:
-    """Link a staged bundle to its version, or to the next free one; return the number."""
+    """Link a staged bundle to its version, or to the next free one; return the number.
+
+    Each further turn of the loop means that somebody else published or removed a version meanwhile.
+    """
     number = version if version is not None else next_number(folder)
     while True:
         try:
@@ -181,16 +184,13 @@ def _link(folder: Folder, temporary: str, data: bytes, version: int | None) -> i
             if version is None:  # somebody else took the number since it was looked up
                 number = check_number(number + 1)
                 continue
-            if _read_rival(folder, number) != data:
+            try:
+                published = folder.read(file_name(number), MAX_BUNDLE_BYTES)
+            except FileNotFoundError:  # removed since: the number is free again
+                continue
+            if published != data:
                 raise VersionExists(f"{folder.label}{number}: published already, with other bytes") from None
         return number
-
-
-def _read_rival(folder: Folder, number: int) -> bytes | None:
-    try:
-        return folder.read(file_name(number), MAX_BUNDLE_BYTES)
-    except (FileNotFoundError, BundleError):  # removed since; or too long to be the same
-        return None
 
 
 def _has_version(root: Folder, name: str) -> bool:

@@ -69,6 +69,8 @@ class SharedTensor:
 
     def __post_init__(self) -> None:
         elements = check_shape(self.shape, "shared tensor")
+        if len(self.shape) < 2:
+            raise MalformedBundle(f"shared tensor: shape {self.shape}, must have rank 2 or more")
         check_codebook(self.codebook, "shared tensor")
         if self.positions.dtype != np.int64 or self.codes.dtype != np.uint16:
             raise MalformedBundle(f"shared tensor: positions {self.positions.dtype}, codes {self.codes.dtype}")
@@ -76,7 +78,7 @@ class SharedTensor:
             raise MalformedBundle(f"shared tensor: {self.positions.shape} positions, {self.codes.shape} codes")
         if not len(self.positions):
             return
-        if np.any(np.diff(self.positions) <= 0) or self.positions[0] < 0 or self.positions[-1] >= elements:
+        if np.any(self.positions[1:] <= self.positions[:-1]) or self.positions[0] < 0 or self.positions[-1] >= elements:
             raise MalformedBundle(f"shared tensor: positions must rise strictly within 0..{elements - 1}")
         if int(self.codes.max()) >= len(self.codebook):
             raise MalformedBundle(f"shared tensor: code {int(self.codes.max())}, must be < {len(self.codebook)}")

@@ -8,13 +8,15 @@ from model_store.errors import BundleTooLarge, MalformedBundle, TruncatedBundle
 from model_store.limits import MAX_TEXT_BYTES
 
 MAX_VARINT_BYTES = 9  # 63 bits
+MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
+MIN_FLOAT32 = 2.0**-149  # the smallest above 0
 
 
 class Reader:
     """A cursor over bytes that refuses to leave them."""
 
-    def __init__(self, data: bytes, place: str) -> None:
-        self._data = data
+    def __init__(self, data: bytes | memoryview, place: str) -> None:
+        self._data = memoryview(data)
         self._position = 0
         self.place = place
 
@@ -23,7 +25,11 @@ class Reader:
         return len(self._data) - self._position
 
     def take(self, size: int, field: str) -> bytes:
-        """The next `size` bytes."""
+        """A copy of the next `size` bytes."""
+        return bytes(self.view(size, field))
+
+    def view(self, size: int, field: str) -> memoryview:
+        """The next `size` bytes, not copied."""
         if size > self.remaining:
             raise TruncatedBundle(f"{self.place}: {field} needs {size} bytes, {self.remaining} are left")
         start = self._position
@@ -105,7 +111,9 @@ class Writer:
         return self
 
     def float32(self, value: float) -> "Writer":
-        return self.raw(struct.pack("<f", value))
+        """The nearest float32; -0, and what rounds to it, becomes 0. Callers check that it is finite."""
+        rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
+        return self.raw(struct.pack("<f", rounded + 0.0))
 
     def text(self, value: str) -> "Writer":
         encoded = value.encode()

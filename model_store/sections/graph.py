@@ -1,7 +1,5 @@
 """Section 2: the nodes. Inputs are distances back, names share their beginning with the name before."""
 
-import os
-
 from model_store.errors import MalformedBundle, UnsupportedBundle
 from model_store.graph import Graph, Node
 from model_store.limits import MAX_ATTRIBUTE, MAX_NAME_LENGTH, MAX_NODES, MAX_TENSORS
@@ -24,7 +22,7 @@ def write_graph(graph: Graph) -> bytes:
             writer.varint(len(node.tensors))
             for tensor in node.tensors:
                 writer.varint(tensor)
-            shared = len(os.path.commonprefix([previous, node.name]))
+            shared = _shared_characters(previous, node.name)
             writer.varint(shared).varint(len(node.name) - shared).raw(node.name[shared:].encode())
             previous = node.name
     return writer.done()
@@ -73,6 +71,12 @@ def _read_attributes(reader: Reader, operator: Operator, index: int) -> dict[str
     return attributes
 
 
+def _shared_characters(first: str, second: str) -> int:
+    """How long their common beginning is."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(first), len(second)))
+
+
 def _read_name(reader: Reader, previous: str, index: int) -> str:
     shared = reader.varint(f"shared name of node {index}", 0, len(previous))
     raw = reader.take(reader.varint(f"name length of node {index}", 0, MAX_NAME_LENGTH), f"name of node {index}")
@@ -80,6 +84,6 @@ def _read_name(reader: Reader, previous: str, index: int) -> str:
         name = previous[:shared] + raw.decode("ascii")
     except UnicodeDecodeError:
         raise MalformedBundle(f"{reader.place}: name of node {index} is not ASCII") from None
-    if len(os.path.commonprefix([previous, name])) != shared:
+    if _shared_characters(previous, name) != shared:
         raise MalformedBundle(f"{reader.place}: name of node {index} shares more than {shared} characters, must say so")
     return name

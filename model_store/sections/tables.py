@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from model_store.errors import MalformedBundle
 from model_store.huffman import HuffmanTable
-from model_store.limits import MAX_ALPHABET, MAX_TENSORS
+from model_store.limits import MAX_ALPHABET, MAX_TABLES
 from model_store.wire import Reader, Writer
 
 
@@ -20,7 +20,7 @@ def write_tables(tables: Sequence[HuffmanTable]) -> list[bytes]:
 
 def read_tables(reader: Reader) -> tuple[HuffmanTable, ...]:
     tables = []
-    for number in range(reader.varint("number of tables", 0, 2 * MAX_TENSORS)):
+    for number in range(reader.varint("number of tables", 0, MAX_TABLES)):
         symbols = reader.varint(f"symbols of table {number}", 1, MAX_ALPHABET)
         pairs = reader.take((symbols + 1) // 2, f"lengths of table {number}")
         lengths = [half for pair in pairs for half in (pair & 15, pair >> 4)]

@@ -1,6 +1,5 @@
 """Sections 5 and 6: what each tensor is, and its bytes in the payload."""
 
-import math
 from dataclasses import dataclass
 
 from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Layout
@@ -8,11 +7,11 @@ from model_store.errors import BundleTooLarge, MalformedBundle, UnsupportedBundl
 from model_store.lanes import CodedStream, lane_counts, payload_size
 from model_store.limits import (
     MAX_ALPHABET,
-    MAX_BUNDLE_ELEMENTS,
     MAX_CODE_LENGTH,
     MAX_DIMENSION,
     MAX_LANE_LOG2,
     MAX_RANK,
+    MAX_TABLES,
     MAX_TENSORS,
     MIN_LANE_LOG2,
 )
@@ -73,17 +72,11 @@ def read_tensors(reader: Reader, payload: Reader) -> tuple[int, tuple[CodedTenso
     lane_log2 = reader.byte("lane_log2")
     if not MIN_LANE_LOG2 <= lane_log2 <= MAX_LANE_LOG2:
         raise MalformedBundle(f"{reader.place}: lane_log2 = {lane_log2}, must be in {MIN_LANE_LOG2}..{MAX_LANE_LOG2}")
-    tensors: list[CodedTensor] = []
-    elements = 0
-    for number in range(reader.varint("number of tensors", 0, MAX_TENSORS)):
-        tensor = _read_tensor(reader, payload, lane_log2, number)
-        tensors.append(tensor)
-        elements += math.prod(tensor.shape)
-        if elements > MAX_BUNDLE_ELEMENTS:
-            raise BundleTooLarge(f"{reader.place}: {elements} elements in all, must be <= {MAX_BUNDLE_ELEMENTS}")
+    count = reader.varint("number of tensors", 0, MAX_TENSORS)
+    tensors = tuple(_read_tensor(reader, payload, lane_log2, number) for number in range(count))
     reader.finish()
     payload.finish()
-    return lane_log2, tuple(tensors)
+    return lane_log2, tensors
 
 
 def _read_tensor(reader: Reader, payload: Reader, lane_log2: int, number: int) -> CodedTensor:
@@ -124,7 +117,7 @@ class _StreamReader:
             return CodedStream(NO_TABLE, 0, (), b"")
         if count > 8 * self.payload.remaining:
             raise BundleTooLarge(f"{place}: {count} symbols, must be <= {8 * self.payload.remaining}, the bits left")
-        table = self.reader.varint(f"table of {place}", 0, 2 * MAX_TENSORS)
+        table = self.reader.varint(f"table of {place}", 0, MAX_TABLES - 1)
         counts = lane_counts(count, self.lane_log2).tolist()
         if len(counts) > self.reader.remaining:
             raise MalformedBundle(f"{place}: {len(counts)} lanes, must fit {self.reader.remaining} bytes")

@@ -33,7 +33,7 @@ def random_shared(
 
 
 def residual_bundle(seed: int = 0, density: float = 0.2, provenance: dict[str, object] | None = None) -> Bundle:
-    """Stem, a residual block of stride 2 with an option A shortcut, pooling and a classifier: 3 x 8 x 8 to 4 classes."""
+    """Stem, a block of stride 2 with an option A shortcut, pooling and a classifier: 3 x 8 x 8 to 4 classes."""
     generator = np.random.default_rng(seed)
     tensors: list[Tensor] = []
     nodes: list[Node] = []

@@ -1,6 +1,6 @@
 """The worked example and the table of limits of docs/bundle_format.md, made from the code.
 
-    python -m tests.model_store.format_listing    rewrites both in the document
+python -m tests.model_store.format_listing    rewrites both in the document
 """
 
 import hashlib
@@ -81,7 +81,8 @@ def document_with_listings(text: str) -> str:
     _, rest = rest.split("\n\n## 10. Refusals")
     refusals, example = rest.split("with what the code writes.\n\n")
     del example
-    return f"{head}## 9. Limits\n\n{limits_table()}\n\n## 10. Refusals{refusals}with what the code writes.\n\n{example_listing()}\n"
+    limits_part = f"## 9. Limits\n\n{limits_table()}\n\n## 10. Refusals"
+    return f"{head}{limits_part}{refusals}with what the code writes.\n\n{example_listing()}\n"
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ _WINDOW = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1)}
 
 def shared(generator: np.random.Generator, *shape: int) -> SharedTensor:
     """Weights, about 40% of them non-zero."""
-    positions = np.flatnonzero(generator.random(int(np.prod(shape))) < 0.4).astype(np.int64)
+    elements = int(np.prod(shape))
+    positions = np.sort(generator.choice(elements, size=max(len(_CODEBOOK), int(0.4 * elements)), replace=False))
     codes = generator.integers(len(_CODEBOOK), size=len(positions)).astype(np.uint16)
     codes[: len(_CODEBOOK)] = range(len(_CODEBOOK))  # every entry is used
-    return SharedTensor(shape, positions, codes, _CODEBOOK)
+    return SharedTensor(shape, positions.astype(np.int64), codes, _CODEBOOK)
 
 
 def floats(generator: np.random.Generator, *shape: int) -> FloatTensor:
@@ -47,10 +48,10 @@ def every_operator_bundle(seed: int = 0) -> Bundle:
         Node("Conv", (0,), (0,), {**_WINDOW, "group": (1,)}, "conv1"),  # 1: 4 x 9 x 8
         Node("BatchNormalization", (1,), (1, 2), name="bn1"),
         Node("Clip", (2,), attributes={"bounds": (0.0, 6.0)}),
-        Node("Conv", (3,), (3, 4), strided, "conv2"),  # 4: 4 x 4 x 5
+        Node("Conv", (3,), (3, 4), strided, "conv2"),  # 4: 4 x 5 x 5
         Node("Sigmoid", (4,)),
-        Node("Slice", (3,), attributes={"starts": (0, 0, 1), "ends": (4, 8, 6), "steps": (2, 2, 1)}),  # 6: 2 x 4 x 5
-        Node("Pad", (6,), attributes={"pads": (1, 0, 0, 1, 0, 0)}),  # 7: 4 x 4 x 5
+        Node("Slice", (3,), attributes={"starts": (0, 0, 1), "ends": (4, 9, 6), "steps": (2, 2, 1)}),  # 6: 2 x 5 x 5
+        Node("Pad", (6,), attributes={"pads": (1, 0, 0, 1, 0, 0)}),  # 7: 4 x 5 x 5
         Node("Mul", (4, 5)),
         Node("Add", (8, 7)),
         Node("Relu", (9,)),
@@ -65,7 +66,7 @@ def every_operator_bundle(seed: int = 0) -> Bundle:
             (10,),
             attributes={"kernel_shape": (3, 3), "strides": (1, 1), "pads": (1, 1, 1, 1), "count_include_pad": (1,)},
         ),
-        Node("Concat", (11, 12, 13)),  # 14: 12 x 4 x 5
+        Node("Concat", (11, 12, 13)),  # 14: 12 x 5 x 5
         Node("GlobalAveragePool", (14,)),
         Node("Flatten", (15,)),
         Node("Gemm", (16,), (5, 6), name="fc"),

@@ -1,0 +1,82 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Identity, Layout
+from model_store.decoder import decode_tensors
+from model_store.errors import MalformedBundle
+from model_store.graph import Graph, Node
+from model_store.huffman import HuffmanTable
+from model_store.lanes import encode_stream
+from model_store.preprocessing import Preprocessing
+from model_store.tensors import FloatTensor, SharedTensor
+
+IDENTITY = Identity("net", Preprocessing(1, 1, (0.0,), (1.0,)), ("a",), 1, 1)
+BOOK = np.array([-1, 0.5], np.float16)
+TABLE = HuffmanTable((2, 2, 2, 2))
+
+
+def coded(tensor: CodedTensor) -> CodedBundle:
+    shared = not isinstance(tensor, CodedFloat)
+    graph = Graph((Node("Gemm", (0,), (0,), {}, "fc"),))
+    return CodedBundle(IDENTITY, graph, (TABLE,) * shared, (BOOK,) * shared, 8, (tensor,), {})
+
+
+def codes(*symbols: int) -> CodedCodes:
+    return CodedCodes((2, len(symbols) // 2), 0, encode_stream(np.array(symbols, np.uint16), 0, TABLE, 8))
+
+
+def sparse(layout: Layout, gaps: list[int], values: list[int]) -> CodedSparse:
+    streams = [encode_stream(np.array(symbols, np.uint16), 0, TABLE, 8) for symbols in (gaps, values)]
+    return CodedSparse(layout, (2, 3), 0, 3, streams[0], streams[1])
+
+
+def test_codes_become_a_shared_tensor() -> None:
+    (tensor,) = decode_tensors(coded(codes(0, 2, 1, 0)))
+    assert isinstance(tensor, SharedTensor)
+    assert tensor.to_dense().tolist() == [[0, 0.5], [-1, 0]]
+    assert tensor.codes.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"), [(Layout.CSR, [[0, -1, 0], [0, 0, 0.5]]), (Layout.CSC, [[0, 0, 0], [-1, 0, 0.5]])]
+)
+def test_the_same_gaps_scan_rows_or_columns(layout: Layout, expected: list[list[float]]) -> None:
+    (tensor,) = decode_tensors(coded(sparse(layout, [1, 3, 0], [1, 2])))
+    assert tensor.to_dense().tolist() == expected
+
+
+def test_plain_values_are_read_little_endian() -> None:
+    (tensor,) = decode_tensors(coded(CodedFloat((2,), b"\x00\x3c\x00\x80")))
+    assert isinstance(tensor, FloatTensor)
+    assert tensor.values.tolist() == [1, 0]
+    assert np.signbit(tensor.values[1])
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (CodedFloat((2,), b"\x00\x3c\x00\x7c"), "a value is not finite, must be"),
+        (CodedFloat((1,), b"\x01\x7e"), "a value is not finite, must be"),
+        (codes(0, 3), "value symbol 3, must be <= 2"),
+        (sparse(Layout.CSR, [0, 0], [1, 3]), "value symbol 3, must be <= 2"),
+        (sparse(Layout.CSR, [0, 0], [1, 0]), "value symbol 0, must be >= 1 where gaps say what is zero"),
+        (sparse(Layout.CSC, [0, 0], [1]), "2 positions, must be 1, the last symbol one of them"),
+        (sparse(Layout.CSC, [0, 3], [1]), "1 positions, must be 1, the last symbol one of them"),
+        (sparse(Layout.CSC, [2, 3, 0], [1, 1]), "position 6, must be < 6"),
+        (replace(sparse(Layout.CSR, [0, 2], [1, 1]), gap_limit=1), "gap symbol 2, must be <= 1"),
+        (
+            replace(codes(0, 0), values=replace(codes(0, 0).values, payload=b"\x01")),
+            "padding bits 0b1, must be zero",
+        ),
+        (
+            replace(codes(0, 0), values=replace(codes(0, 0).values, lane_bits=(3,))),
+            "the codes do not end where their lane ends",
+        ),
+    ],
+)
+def test_what_does_not_decode_is_refused_by_the_tensors_name(tensor: CodedTensor, message: str) -> None:
+    with pytest.raises(MalformedBundle, match=f"^{re.escape(f'tensor {chr(34)}fc.weight{chr(34)}: {message}')}$"):
+        decode_tensors(coded(tensor))
