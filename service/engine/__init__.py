@@ -28,5 +28,7 @@ def compile_plan(bundle: Bundle, device: str = "cpu", threads: int = 1) -> Plan:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise EngineUnavailable(f'device "{device}": needs torch, which is not installed (pip install csrve[gpu])') from None
+        raise EngineUnavailable(
+            f'device "{device}": needs torch, which is not installed (pip install csrve[gpu])'
+        ) from None
     return TorchPlan(bundle, device)

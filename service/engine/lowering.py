@@ -77,7 +77,7 @@ def _fuse(graph: Graph, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> l
         while node.operator in _HEADS and readers[step.output] == 1:
             follower = reader_of[step.output]
             longer = _take_in(step, graph.nodes[follower], follower + 1, tensors, shapes)
-            if longer is None:
+            if longer is None or follower in taken:
                 break
             taken.add(follower)
             step = longer
@@ -98,9 +98,7 @@ def _start(node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[
     )
 
 
-def _take_in(
-    step: Step, node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[Shape]
-) -> Step | None:
+def _take_in(step: Step, node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> Step | None:
     """The step with one more operator, or None where that cannot be part of it."""
     if step.bounds is not None:
         return None
@@ -133,3 +131,21 @@ def _free_early(steps: list[Step]) -> tuple[Step, ...]:
     for value, position in last_reader.items():
         freed.setdefault(position, []).append(value)
     return tuple(replace(step, frees=tuple(freed.get(position, ()))) for position, step in enumerate(steps))
+
+
+class ByteAccount:
+    """The bytes an engine holds, for each named layer and in total.
+
+    A bias that came with a BatchNormalization is that layer's; the scale is the weight's, where it was multiplied in.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.layers = {node.name: 0 for node in graph.nodes if node.name}
+        self.total = 0
+
+    def add(self, step: Step, role: str, size_bytes: int) -> None:
+        """Count one array of a step: its "weight", "scale", "bias" or anything else it needs."""
+        layer = step.normalization if step.normalization and role in {"scale", "bias"} else step.node.name
+        self.total += size_bytes
+        if layer:
+            self.layers[layer] += size_bytes

@@ -180,7 +180,8 @@ def _average_pool(step: Step, input_shapes: list[Shape]) -> tuple[Kernel, Mappin
 
 def _global_average_pool(step: Step, input_shapes: list[Shape]) -> tuple[Kernel, Mapping[str, Array]]:
     def run(maps: Array) -> Array:
-        return maps.mean(axis=(2, 3), keepdims=True, dtype=np.float32)
+        mean: Array = maps.mean(axis=(2, 3), keepdims=True, dtype=np.float32)
+        return mean
 
     return run, {}
 

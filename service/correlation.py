@@ -1,0 +1,110 @@
+"""One record for each request: its id, its clock, and what the log will say of it."""
+
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.logs import log
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+
+Listener = Callable[["RequestRecord"], None]
+CrashHandler = Callable[[Request, Exception], Response]
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is known of a request while it is answered.
+
+    Attributes:
+        status: of the answer, 0 where the client went away before it.
+        code: the problem's, "" for none.
+        entry: what the log says besides.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    started_s: float = field(default_factory=time.perf_counter)
+    status: int = 0
+    code: str = ""
+    entry: dict[str, object] = field(default_factory=dict)
+
+
+def record_of(request: Request) -> RequestRecord:
+    """The record of a request that went through the middleware."""
+    record: RequestRecord = request.state.record
+    return record
+
+
+class RequestRecords:
+    """ASGI middleware around everything: gives each request its record and its X-Request-ID, and writes its log line.
+
+    An exception that nothing below rendered becomes the answer that `crash_handler` makes of it.
+    """
+
+    def __init__(self, app: ASGIApp, listener: Listener, crash_handler: CrashHandler) -> None:
+        self._app = app
+        self._listener = listener
+        self._crash_handler = crash_handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = RequestRecord(_request_id(Headers(scope=scope)), scope["method"], scope["path"])
+        scope.setdefault("state", {})["record"] = record
+        send = _recording(record, send)
+        try:
+            await self._guarded(record, scope, receive, send)
+        finally:
+            self._listener(record)
+            _log(record)
+
+    async def _guarded(self, record: RequestRecord, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            record.code = "abandoned"
+        except Exception as error:
+            response = self._crash_handler(Request(scope), error)
+            if not record.status:
+                await response(scope, receive, send)
+
+
+def _recording(record: RequestRecord, send: Send) -> Callable[[Message], Awaitable[None]]:
+    async def recording(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            record.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
+        await send(message)
+
+    return recording
+
+
+def _request_id(headers: Headers) -> str:
+    """The client's own, where it is short and plain; a new one otherwise."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _log(record: RequestRecord) -> None:
+    if record.path in _QUIET and record.status < 500:
+        return
+    entry = {
+        "request_id": record.request_id,
+        "method": record.method[:16],
+        "path": record.path[:128],
+        "status": record.status,
+        "code": record.code,
+        "duration_ms": round(1000 * (time.perf_counter() - record.started_s), 3),
+    }
+    log("request", entry | record.entry)

@@ -1,0 +1,73 @@
+"""What `/models` tells of a model: its figures, and where its bytes are, in the file and in memory."""
+
+import math
+from collections.abc import Mapping
+
+from model_store.accounting import Accounting, account
+from model_store.bundle import Bundle
+from model_store.graph import Node
+from model_store.store import StoredBundle
+from service.engine import Plan
+from service.schemas import Layer, ModelDetails, Preparation
+
+
+def describe_model(stored: StoredBundle, bundle: Bundle, plan: Plan, decode_ms: float) -> ModelDetails:
+    """Everything about a version that is loaded."""
+    size_bytes = len(stored.data)
+    accounting = account(stored.data)
+    preprocessing = bundle.preprocessing
+    return ModelDetails(
+        name=stored.name,
+        version=stored.version,
+        architecture=bundle.architecture,
+        parameters=bundle.parameters,
+        nonzeros=bundle.nonzeros,
+        sparsity=bundle.sparsity,
+        dense_bytes=bundle.dense_bytes,
+        bundle_bytes=size_bytes,
+        compression_ratio=bundle.dense_bytes / size_bytes,
+        bits_per_weight=8 * size_bytes / max(1, bundle.parameters),
+        accuracy=_accuracy(bundle),
+        decode_ms=decode_ms,
+        resident_bytes=plan.resident_bytes,
+        bytes_by_kind=accounting.by_kind(),
+        layers=_layers(bundle, accounting, plan),
+        class_names=list(bundle.class_names),
+        preprocessing=Preparation(
+            channels=preprocessing.channels,
+            height=preprocessing.height,
+            width=preprocessing.width,
+            mean=list(preprocessing.mean),
+            std=list(preprocessing.std),
+        ),
+        provenance=dict(bundle.provenance),
+    )
+
+
+def _accuracy(bundle: Bundle) -> float | None:
+    """The recorded accuracy, which is whatever the bundle's maker wrote: anything but a share is no accuracy."""
+    accuracy = bundle.provenance.get("accuracy")
+    if isinstance(accuracy, bool) or not isinstance(accuracy, int | float):
+        return None
+    return float(accuracy) if 0 <= accuracy <= 1 else None
+
+
+def _layers(bundle: Bundle, accounting: Accounting, plan: Plan) -> list[Layer]:
+    by_layer = accounting.by_layer()
+    return [_layer(node, bundle, by_layer.get(node.name, {}), plan) for node in bundle.graph.nodes if node.name]
+
+
+def _layer(node: Node, bundle: Bundle, bytes_by_kind: Mapping[str, int], plan: Plan) -> Layer:
+    tensors = [bundle.tensors[index] for index in node.tensors]
+    elements = sum(math.prod(tensor.shape) for tensor in tensors)
+    nonzeros = sum(tensor.nonzeros for tensor in tensors)
+    return Layer(
+        name=node.name,
+        shape=list(tensors[0].shape),
+        elements=elements,
+        nonzeros=nonzeros,
+        sparsity=1 - nonzeros / elements,
+        bytes_by_kind=dict(bytes_by_kind),
+        bundle_bytes=sum(bytes_by_kind.values()),
+        resident_bytes=plan.layer_bytes.get(node.name, 0),
+    )

@@ -1,0 +1,98 @@
+"""From the bytes of a picture to the array a network reads.
+
+The rules, in order. Only PNG, JPEG and WebP, recognised by content. No more pixels than the limit, by the header,
+before anything is decoded. The first frame of an animation. Turned upright as EXIF says. 16-bit grey is cut to its
+high byte. What is transparent is laid on white. Then the model's channels (1: grey, 3: RGB; 2 and 4 keep alpha), its
+size by bilinear resampling (which averages when it shrinks; proportions are not kept), and its normalisation.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from model_store.preprocessing import Preprocessing
+from service.engine.plan import Array
+from service.errors import TooManyPixels, UndecodablePicture, UnsupportedUpload
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_JPEG_SCANS = 100  # a progressive JPEG has about ten; each one more costs a pass over the whole picture
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error)
+"""What Pillow raises on bytes that are no sound picture; its metadata readers raise more kinds than its decoders."""
+
+
+def limit_pixels(max_pixels: int) -> None:
+    """Make Pillow itself refuse pictures of far more pixels, before it allocates for them, in the whole process."""
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+def read_picture(data: bytes, preprocessing: Preprocessing, max_pixels: int) -> Array:
+    """Decode a picture for a network: float32 [channels, height, width], normalised.
+
+    Raises:
+        UnsupportedUpload: it is not a PNG, JPEG or WebP.
+        TooManyPixels: its header says so.
+        UndecodablePicture: it is damaged.
+    """
+    try:
+        with _opened(data, max_pixels) as picture:
+            upright = _upright(picture)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_many_pixels(max_pixels) from None
+    except UnidentifiedImageError:
+        if _looks_supported(data):
+            raise UndecodablePicture("The picture's header is damaged.") from None
+        raise UnsupportedUpload("The body is not a PNG, JPEG or WebP picture.") from None
+    except _DAMAGED:
+        raise UndecodablePicture("The picture is damaged or cut short.") from None
+    return _normalise(_fit(upright, preprocessing), preprocessing)
+
+
+def _opened(data: bytes, max_pixels: int) -> Image.Image:
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+        raise UndecodablePicture(f"The JPEG has more than {MAX_JPEG_SCANS} scans.")
+    picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    if picture.width * picture.height > max_pixels:
+        raise _too_many_pixels(max_pixels)
+    return picture
+
+
+def _too_many_pixels(max_pixels: int) -> TooManyPixels:
+    return TooManyPixels(f"The picture has too many pixels, must be at most {max_pixels}.")
+
+
+def _looks_supported(data: bytes) -> bool:
+    return data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Decoded, turned, in 8 bits a channel."""
+    ImageOps.exif_transpose(picture, in_place=True)
+    if picture.mode.startswith("I"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.has_transparency_data:
+        return picture.convert("RGBA")
+    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+
+
+def _fit(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    mode = _MODES[preprocessing.channels]
+    if picture.mode == "RGBA" and preprocessing.channels in (1, 3):
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    if picture.mode != mode:
+        picture = picture.convert(mode)
+    size = (preprocessing.width, preprocessing.height)
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR)
+
+
+def _normalise(picture: Image.Image, preprocessing: Preprocessing) -> Array:
+    pixels = np.asarray(picture, dtype=np.float32).reshape(preprocessing.height, preprocessing.width, -1) / 255
+    normal = (pixels - np.array(preprocessing.mean, dtype=np.float32)) / np.array(preprocessing.std, dtype=np.float32)
+    return np.ascontiguousarray(normal.transpose(2, 0, 1), dtype=np.float32)

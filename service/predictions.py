@@ -1,0 +1,148 @@
+"""One prediction from the request to the answer: admission, the upload, the picture, the engine, the clock."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+from starlette.requests import ClientDisconnect, Request
+
+from service.correlation import RequestRecord, record_of
+from service.engine.plan import Array
+from service.errors import DeadlinePassed, Overloaded
+from service.inference import InferenceQueue, Outcome
+from service.metrics import Metrics
+from service.models import LoadedModel, Models
+from service.pictures import read_picture
+from service.schemas import Candidate, Prediction, Timing
+from service.settings import Settings
+from service.uploads import read_upload
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a client asks for besides the picture."""
+
+    model: str
+    version: int | None
+    top_k: int
+
+
+class Predictor:
+    """Answers predictions, as many at once as the settings allow."""
+
+    def __init__(self, settings: Settings, models: Models, queue: InferenceQueue, metrics: Metrics) -> None:
+        self._settings = settings
+        self._models = models
+        self._queue = queue
+        self._metrics = metrics
+        self._threads = ThreadPoolExecutor(settings.threads, "csrve-picture")
+        self.in_flight = 0
+
+    def stop(self) -> None:
+        """End the threads that decode pictures."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    async def predict(self, request: Request, query: Query) -> Prediction:
+        """Read, decode, run, render.
+
+        Raises:
+            RequestError: one of its kinds; see `service.errors`.
+            ClientDisconnect: nobody waits for the answer any more.
+        """
+        with self._admitted():
+            record = record_of(request)
+            model = await self._models.find(query.model or self._settings.model, query.version)
+            settings = self._settings
+            data = await read_upload(request, settings.max_body_bytes, settings.upload_timeout_s)
+            read_s = time.perf_counter()
+            decoded_s, outcome = await _unless_gone(request, self._classify(model, data))
+            timing = _timing(record, read_s, decoded_s, outcome)
+            record.entry.update(
+                model=model.name,
+                version=model.version,
+                bytes_in=len(data),
+                batch_size=outcome.batch_size,
+                timing_ms=timing.model_dump(),
+            )
+            self._observe(timing)
+            return _render(model, outcome.logits, query.top_k, timing)
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self.in_flight >= self._settings.request_limit:
+            raise Overloaded("Too many predictions are in flight already.")
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    async def _classify(self, model: LoadedModel, data: bytes) -> tuple[float, Outcome]:
+        try:
+            async with asyncio.timeout(self._settings.deadline_s):
+                picture = await asyncio.get_running_loop().run_in_executor(
+                    self._threads, read_picture, data, model.preprocessing, self._settings.max_pixels
+                )
+                decoded_s = time.perf_counter()
+                return decoded_s, await self._queue.infer(model.plan, picture)
+        except TimeoutError:
+            raise DeadlinePassed(f"The answer was not ready within {self._settings.deadline_s:g} s.") from None
+
+    def _observe(self, timing: Timing) -> None:
+        for stage in ("read", "decode", "queue", "inference"):
+            self._metrics.stage_seconds.labels(stage).observe(getattr(timing, stage) / 1000)
+        self._metrics.request_seconds.observe(timing.total / 1000)
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The work's result, or ClientDisconnect, the work cancelled, as soon as the client has gone."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _timing(record: RequestRecord, read_s: float, decoded_s: float, outcome: Outcome) -> Timing:
+    marks = (record.started_s, read_s, decoded_s, outcome.started_s, outcome.ended_s)
+    read, decode, queue, inference = (round(1000 * (end - start), 3) for start, end in pairwise(marks))
+    total = round(1000 * (time.perf_counter() - record.started_s), 3)
+    return Timing(read=read, decode=decode, queue=queue, inference=inference, total=total)
+
+
+def _render(model: LoadedModel, logits: Array, top_k: int, timing: Timing) -> Prediction:
+    probabilities = _softmax(logits)
+    best = np.argsort(-probabilities, kind="stable")[:top_k]
+    top = [Candidate(label=model.class_names[index], probability=float(probabilities[index])) for index in best]
+    return Prediction(
+        model=model.name,
+        version=model.version,
+        label=top[0].label,
+        probability=top[0].probability,
+        top=top,
+        timing_ms=timing,
+    )
+
+
+def _softmax(logits: Array) -> np.ndarray:
+    powers: np.ndarray = np.exp(logits.astype(np.float64) - float(logits.max()))
+    powers /= powers.sum()
+    return powers

@@ -1,0 +1,108 @@
+"""Errors as RFC 9457 problem+json: one shape for all of them, the framework's own included."""
+
+import json
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.correlation import record_of
+from service.errors import InvalidQuery, Overloaded, RequestError
+from service.logs import log
+
+MEDIA_TYPE = "application/problem+json"
+
+_DETAILS = {
+    400: ("bad_request", "The request is malformed."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not answer this method."),
+    500: ("internal_error", "The service failed on this request."),
+}
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes one."""
+
+    type: str = Field(description="A URI for the kind of problem; about:blank, so `title` names the status.")
+    title: str = Field(description="What the status means.", examples=["Not Found"])
+    status: int = Field(description="The HTTP status.", examples=[404])
+    detail: str = Field(description="What was wrong with this request.")
+    code: str = Field(description="The kind of problem, for programs. Stable.", examples=["model_not_found"])
+    request_id: str = Field(description="The request's X-Request-ID, which the service's log has too.")
+
+
+def render_problem(
+    status: int, code: str, detail: str, request_id: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The one shape of an error."""
+    problem = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+    )
+    return Response(json.dumps(problem.model_dump()), status, headers, MEDIA_TYPE)
+
+
+def describe_problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """OpenAPI's `responses` for a route that can answer with these errors."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Render every error of the application, and of the framework below it."""
+    app.add_exception_handler(RequestError, _answer_request_error)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(MemoryError, _answer_memory)
+
+
+def answer_crash(request: Request, error: Exception) -> Response:
+    """The answer to anything unforeseen: logged whole, told to nobody."""
+    log("crash", {"request_id": record_of(request).request_id}, logging.ERROR, error)
+    return _answer(request, 500, *_DETAILS[500])
+
+
+def _answer(
+    request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    record = record_of(request)
+    record.code = code
+    return render_problem(status, code, detail, record.request_id, headers)
+
+
+async def _answer_request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+    return _answer(request, error.status, error.code, str(error), headers)
+
+
+async def _answer_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    places = (f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}" for found in error.errors()[:8])
+    return _answer(request, InvalidQuery.status, InvalidQuery.code, "; ".join(places))
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = error.status_code if error.status_code >= 400 else 500
+    code, detail = _DETAILS.get(status, _DETAILS[500 if status >= 500 else 400])
+    return _answer(request, status, code, detail, error.headers)
+
+
+async def _answer_memory(request: Request, error: Exception) -> Response:
+    log("out of memory", {"request_id": record_of(request).request_id}, logging.ERROR)
+    return _answer(
+        request, Overloaded.status, Overloaded.code, "Not enough memory at the moment.", {"Retry-After": "1"}
+    )

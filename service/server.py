@@ -1,0 +1,106 @@
+"""uvicorn, with three things it lacks: problem+json for what h11 refuses, an arrival deadline, and draining."""
+
+import asyncio
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from service.problems import render_problem
+from service.settings import Settings
+from service.state import Lifecycle
+
+HEAD_TIMEOUT_S = 10.0  # from a connection's start, or a request's first byte, to the end of the request's head
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 where a client that is silent, or drips its request's head, is cut off.
+
+    uvicorn has a deadline between requests only; the body's is the route's.
+    """
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._disarm()
+        elif self._head_timer is None:
+            self._arm()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP in the one shape of errors."""
+        problem = render_problem(400, "bad_request", "The request is not valid HTTP.", "")
+        headers = [*problem.raw_headers, (b"connection", b"close")]
+        events: list[Any] = [h11.Response(status_code=400, headers=headers, reason=b"Bad Request")]
+        events += [h11.Data(data=bytes(problem.body)), h11.EndOfMessage()]
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _arm(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._cut_off)
+
+    def _disarm(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _cut_off(self) -> None:
+        self._head_timer = None
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """A server that says so in /readyz, and goes on answering for a while, before it closes its socket."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_s: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._drain_s = drain_s
+        self._exit_at_s: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM: drain, then stop. A second one, or SIGINT: stop now. A second SIGINT: drop what is in flight."""
+        if self._exit_at_s is None and sig == signal.SIGTERM:
+            self._lifecycle.draining = True
+            self._exit_at_s = time.monotonic() + self._drain_s
+            return
+        self._lifecycle.draining = True
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to stop; asked ten times a second."""
+        drained = self._exit_at_s is not None and time.monotonic() >= self._exit_at_s
+        return await super().on_tick(counter) or drained
+
+
+def run_server(app: FastAPI, settings: Settings) -> None:
+    """Serve until a signal says otherwise. Exits with status 1 where the port cannot be had (uvicorn logs why)."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=Protocol,
+        ws="none",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.grace_s)),
+    )
+    Server(config, app.state.application.lifecycle, settings.drain_s).run()

@@ -1,0 +1,128 @@
+"""What the service can be told, by flags of `python -m service` or CSRVE_* variables; the defaults stand here only."""
+
+import argparse
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
+
+from model_store.errors import InvalidName
+from model_store.names import check_model_name
+from service.errors import SettingsError
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _option(default: Any, explanation: str) -> Any:
+    if callable(default):
+        return field(default_factory=default, metadata={"help": explanation})
+    return field(default=default, metadata={"help": explanation})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, checked.
+
+    Raises:
+        SettingsError: a value is outside its range.
+    """
+
+    store: Path = field(metadata={"help": "the folder of bundles to serve"})
+    host: str = _option("127.0.0.1", "address to listen on")
+    port: int = _option(8000, "port to listen on; 0 takes a free one")
+    device: str = _option("cpu", "cpu, cuda, or cuda:N")
+    threads: int = _option(available_cores, "threads of one batch, and of decoding pictures")
+    model: str = _option("", "the model that answers where a request names none; needed where there are several")
+    max_body_bytes: int = _option(8 << 20, "largest request body")
+    max_pixels: int = _option(1 << 22, "most pixels of a picture")
+    max_batch: int = _option(16, "most pictures in one run of the engine")
+    queue_limit: int = _option(64, "most pictures waiting for the engine; more are refused with 503")
+    request_limit: int = _option(128, "most predictions in the house, uploads included; more are refused with 503")
+    spare_versions: int = _option(4, "how many versions loaded on demand are kept besides the latest of each model")
+    upload_timeout_s: float = _option(10.0, "a body that takes longer is refused with 408")
+    deadline_s: float = _option(10.0, "a prediction that takes longer, from its body on, is refused with 504")
+    drain_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
+    grace_s: float = _option(10.0, "how long requests in flight may take after that")
+    log_level: str = _option("info", "debug, info, warning or error")
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise SettingsError(f"{name} {value}, must be in {low}..{high}")
+        if self.device != "cpu" and self.device.partition(":")[0] != "cuda":
+            raise SettingsError(f'device "{self.device}", must be cpu, cuda or cuda:N')
+        if self.log_level not in {"debug", "info", "warning", "error"}:
+            raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
+        if self.model:
+            try:
+                check_model_name(self.model)
+            except InvalidName as error:
+                raise SettingsError(str(error)) from None
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("port", 0, 65_535),
+    ("threads", 1, 1024),
+    ("max_body_bytes", 1, 1 << 30),
+    ("max_pixels", 1, 1 << 28),
+    ("max_batch", 1, 1024),
+    ("queue_limit", 1, 65_536),
+    ("request_limit", 1, 65_536),
+    ("spare_versions", 0, 1024),
+    ("upload_timeout_s", 0.01, 3600),
+    ("deadline_s", 0.01, 3600),
+    ("drain_s", 0, 600),
+    ("grace_s", 0.1, 3600),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(message)
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Settings from flags, else from CSRVE_* variables, else the defaults. `--help` prints them and exits.
+
+    Raises:
+        SettingsError: an unknown flag, a value that cannot be read or is outside its range, or no store.
+    """
+    given = vars(_parser().parse_args(arguments))
+    types = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    for name, kind in types.items():
+        variable = f"CSRVE_{name.upper()}"
+        text = given[name] if given[name] is not None else environment.get(variable)
+        if text is not None:
+            values[name] = _parse(name, kind, text)
+    if "store" not in values:
+        raise SettingsError("store missing: give --store DIR or CSRVE_STORE")
+    return Settings(**values)
+
+
+def _parse(name: str, kind: type, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        noun = {int: "a whole number", float: "a number"}.get(kind, "text")
+        raise SettingsError(f'{name} "{text}", must be {noun}') from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m service",
+        description="Serve the bundles of a store over HTTP.",
+        epilog="Each flag can also be given as a variable: --max-batch as CSRVE_MAX_BATCH.",
+        allow_abbrev=False,
+    )
+    for option in fields(Settings):
+        flag = f"--{option.name.replace('_', '-')}"
+        default = "" if option.name in {"store", "model", "threads"} else f" (default {option.default})"
+        parser.add_argument(flag, metavar="VALUE", help=option.metadata["help"] + default)
+    return parser

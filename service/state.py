@@ -1,0 +1,44 @@
+"""What one application consists of, and its life: starting, ready, draining, stopped."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from service.inference import InferenceQueue
+from service.metrics import Metrics
+from service.models import Models
+from service.predictions import Predictor
+from service.settings import Settings
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Whether the application can be sent requests."""
+
+    started: bool = False
+    draining: bool = False
+
+    @property
+    def status(self) -> str:
+        """ok, starting or draining."""
+        if self.draining:
+            return "draining"
+        return "ok" if self.started else "starting"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Application:
+    """The parts that routes need."""
+
+    settings: Settings
+    metrics: Metrics
+    models: Models
+    queue: InferenceQueue
+    predictor: Predictor
+    lifecycle: Lifecycle
+
+
+def application(request: Request) -> Application:
+    """The application that a request came to, as a FastAPI dependency."""
+    parts: Application = request.app.state.application
+    return parts

@@ -1,0 +1,44 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from model_store.bundle import encode_bundle
+from model_store.store import Store
+from service.app import build_app
+from service.settings import Settings
+from tests.service.bundles import residual_bundle
+
+
+@pytest.fixture(scope="session")
+def encoded() -> bytes:
+    """A bundle of 8 x 8 RGB pictures and four classes."""
+    return encode_bundle(residual_bundle())
+
+
+@pytest.fixture(scope="session")
+def encoded_grey() -> bytes:
+    """A bundle of 12 x 10 grey pictures and three classes."""
+    return encode_bundle(residual_bundle(seed=50, input_shape=(1, 12, 10), classes=3))
+
+
+@pytest.fixture
+def store(tmp_path: Path, encoded: bytes, encoded_grey: bytes) -> Store:
+    """`colour` in versions 1 and 2, `grey` in version 1."""
+    store = Store.create(tmp_path / "store")
+    store.publish("colour", encoded, 1)
+    store.publish("colour", encode_bundle(residual_bundle(seed=20)), 2)
+    store.publish("grey", encoded_grey, 1)
+    return store
+
+
+@pytest.fixture
+def settings(store: Store, tmp_path: Path) -> Settings:
+    return Settings(store=tmp_path / "store", model="colour", threads=1, log_level="error")
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(build_app(settings), raise_server_exceptions=False) as client:
+        yield client

@@ -1,0 +1,56 @@
+from starlette.testclient import TestClient
+
+SUMMARY = [
+    "name",
+    "version",
+    "architecture",
+    "parameters",
+    "nonzeros",
+    "sparsity",
+    "dense_bytes",
+    "bundle_bytes",
+    "compression_ratio",
+    "bits_per_weight",
+    "accuracy",
+    "decode_ms",
+    "resident_bytes",
+]
+
+
+def test_models_are_listed_with_their_figures(client: TestClient) -> None:
+    models = client.get("/models").json()["models"]
+    assert [(model["name"], model["version"]) for model in models] == [("colour", 2), ("grey", 1)]
+    assert all(list(model) == SUMMARY for model in models)
+    assert models[0]["accuracy"] == 0.9125
+
+
+def test_a_model_is_described_layer_by_layer_and_byte_by_byte(client: TestClient) -> None:
+    model = client.get("/models/colour").json()
+    more = ["bytes_by_kind", "layers", "class_names", "preprocessing", "provenance"]
+    assert list(model) == SUMMARY + more
+    assert sum(model["bytes_by_kind"].values()) == model["bundle_bytes"]
+    assert list(model["layers"][0]) == [
+        "name",
+        "shape",
+        "elements",
+        "nonzeros",
+        "sparsity",
+        "bytes_by_kind",
+        "bundle_bytes",
+        "resident_bytes",
+    ]
+    assert model["preprocessing"] == {"channels": 3, "height": 8, "width": 8, "mean": [0.5] * 3, "std": [0.25] * 3}
+    assert model["provenance"] == {"accuracy": 0.9125}
+
+
+def test_a_version_can_be_chosen(client: TestClient) -> None:
+    assert client.get("/models/colour?version=1").json()["version"] == 1
+    assert [model["version"] for model in client.get("/models").json()["models"]] == [1, 2, 1]
+
+
+def test_what_is_not_there_is_a_problem(client: TestClient) -> None:
+    for path in ("/models/nothing", "/models/colour?version=9", "/models/..%2Fcolour", "/models/a%00b"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/models/colour?version=x").status_code == 422

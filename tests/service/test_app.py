@@ -1,0 +1,112 @@
+"""The surface (which addresses there are), and how the application starts."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from model_store.store import Store
+from service.app import build_app
+from service.errors import SettingsError
+from service.settings import Settings
+
+SURFACE = {
+    ("POST", "/predict"),
+    ("GET", "/models"),
+    ("GET", "/models/{name}"),
+    ("GET", "/metrics"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+}
+
+
+def test_the_addresses_are_these_and_no_others(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == SURFACE
+    assert client.get("/docs").status_code == 200
+    for path in (
+        "/",
+        "/redoc",
+        "/docs/oauth2-redirect",
+        "//models",
+        "/models/",
+        "/MODELS",
+        "/x/%2e%2e/models",
+        "/predict/x",
+    ):
+        assert client.get(path).status_code == 404, path
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "PUT", "DELETE", "PATCH", "TRACE", "NONSENSE"])
+def test_other_methods_are_refused_and_the_right_one_named(client: TestClient, method: str) -> None:
+    for path, allowed in (("/predict", "POST"), ("/models", "GET"), ("/healthz", "GET")):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+def test_every_error_is_documented_as_a_problem(client: TestClient) -> None:
+    schema = client.get("/openapi.json").json()
+    responses = schema["paths"]["/predict"]["post"]["responses"]
+    assert set(responses) == {"200", "400", "404", "408", "413", "415", "422", "500", "503", "504"}
+    for status, response in responses.items():
+        if status != "200":
+            content = response["content"]
+            assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert "Problem" in schema["components"]["schemas"]
+    assert "HTTPValidationError" not in str(schema)
+
+
+def test_the_body_of_a_prediction_is_documented(client: TestClient) -> None:
+    body = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+    assert set(body["content"]) == {"image/png", "image/jpeg", "image/webp", "multipart/form-data"}
+
+
+def test_a_store_without_a_model_that_can_be_served_is_refused(tmp_path: Path) -> None:
+    for root in (tmp_path / "missing", Path(__file__)):
+        with pytest.raises(SettingsError, match=r'^store ".*"'):
+            build_app(Settings(store=root))
+    Store.create(tmp_path / "empty")
+    with pytest.raises(SettingsError) as caught:
+        build_app(Settings(store=tmp_path / "empty"))
+    assert str(caught.value) == f'store "{tmp_path / "empty"}": no model that can be served, must have one'
+
+
+def test_a_default_model_that_is_not_there_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        build_app(Settings(store=tmp_path / "store", model="nothing"))
+    assert str(caught.value) == 'model "nothing", must be one of colour, grey'
+
+
+def test_two_applications_live_side_by_side(settings: Settings) -> None:
+    with TestClient(build_app(settings)) as first, TestClient(build_app(settings)) as second:
+        assert first.get("/models").json() != {} != second.get("/models").json()
+
+
+def test_the_cpu_path_imports_no_torch(store: Store, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; "
+        "from service.app import build_app; from service.settings import Settings; "
+        f"build_app(Settings(store=Path({str(tmp_path / 'store')!r}), model='colour')); import service.server; "
+        "print(sorted({'torch', 'torchvision', 'scipy'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
+
+
+def test_service_code_loads_no_code_from_data_and_nothing_of_the_compressor() -> None:
+    banned_modules = {"pickle", "marshal", "shelve", "yaml", "compressor", "dill"}
+    for path in Path("service").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"eval", "exec", "__import__"}, path
+            roots = {name.partition(".")[0] for name in names}
+            assert not roots & banned_modules, path
+            assert "torch" not in roots or path.name == "torch_engine.py", path

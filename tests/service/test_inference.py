@@ -1,0 +1,210 @@
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from service.engine.plan import Array
+from service.errors import InferenceFailed, Overloaded
+from service.inference import InferenceQueue
+
+
+class CountingPlan:
+    """Answers each picture with its mean; -1 makes it raise, -2 makes it answer NaN. Runs only while `open`."""
+
+    name = "counting"
+    input_shape = (1, 2, 2)
+    classes = 1
+    resident_bytes = 0
+    layer_bytes: Mapping[str, int] = {}
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.entered = threading.Event()
+        self.open = threading.Event()
+        self.open.set()
+
+    def run(self, batch: Array) -> Array:
+        self.entered.set()
+        assert self.open.wait(10)
+        self.batches.append(len(batch))
+        means = batch.mean(axis=(1, 2, 3)).reshape(-1, 1)
+        if (means == -1).any():
+            raise MemoryError("secret")
+        return np.where(means == -2, np.float32(np.nan), means).astype(np.float32)
+
+
+def picture(value: float) -> Array:
+    return np.full((1, 2, 2), value, dtype=np.float32)
+
+
+@contextmanager
+def running(
+    limit: int = 8, max_batch: int = 4, observe: Callable[[int], None] = lambda size: None
+) -> Iterator[InferenceQueue]:
+    queue = InferenceQueue(limit, max_batch, observe)
+    queue.start()
+    try:
+        yield queue
+    finally:
+        queue.stop()
+
+
+async def blocked(queue: InferenceQueue, plan: CountingPlan) -> "asyncio.Task[float]":
+    """A task whose picture the engine is busy with until `plan.open` is set."""
+    plan.open.clear()
+    plan.entered.clear()
+    task = asyncio.create_task(answer(queue, plan, 0))
+    while not plan.entered.is_set():
+        await asyncio.sleep(0.001)
+    return task
+
+
+async def answer(queue: InferenceQueue, plan: CountingPlan, value: float) -> float:
+    return float((await queue.infer(plan, picture(value))).logits[0])
+
+
+async def enqueue(queue: InferenceQueue, plan: CountingPlan, values: list[float]) -> "list[asyncio.Task[float]]":
+    tasks = [asyncio.create_task(answer(queue, plan, value)) for value in values]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_a_lone_picture_is_run_at_once() -> None:
+    async def main() -> None:
+        outcome = await queue.infer(plan, picture(3))
+        assert outcome.batch_size == 1
+        assert outcome.started_s <= outcome.ended_s
+        assert float(outcome.logits[0]) == 3
+
+    plan = CountingPlan()
+    with running() as queue:
+        started_s = time.perf_counter()
+        asyncio.run(main())
+        assert time.perf_counter() - started_s < 1
+    assert plan.batches == [1]
+
+
+def test_what_waits_is_run_in_batches_and_each_gets_its_own_answer() -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, 2, 3, 4, 5, 6])
+        assert queue.depth == 6
+        plan.open.set()
+        assert await asyncio.gather(first, *tasks) == [0, 1, 2, 3, 4, 5, 6]
+        assert queue.depth == 0
+
+    plan = CountingPlan()
+    sizes: list[int] = []
+    with running(observe=sizes.append) as queue:
+        asyncio.run(main())
+    assert plan.batches == sizes == [1, 4, 2]
+
+
+def test_models_are_not_mixed_in_a_batch() -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, 2]) + await enqueue(queue, other, [3]) + await enqueue(queue, plan, [4])
+        plan.open.set()
+        assert await asyncio.gather(first, *tasks) == [0, 1, 2, 3, 4]
+
+    plan, other = CountingPlan(), CountingPlan()
+    with running() as queue:
+        asyncio.run(main())
+    assert (plan.batches, other.batches) == ([1, 3], [1])
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, 2])
+        with pytest.raises(Overloaded) as caught:
+            await queue.infer(plan, picture(3))
+        assert str(caught.value) == "Too many pictures are waiting already."
+        assert caught.value.retry_after_s == 1
+        plan.open.set()
+        assert await asyncio.gather(first, *tasks) == [0, 1, 2]
+        assert await answer(queue, plan, 4) == 4
+
+    plan = CountingPlan()
+    with running(limit=2) as queue:
+        asyncio.run(main())
+
+
+def test_who_leaves_gives_his_place_up() -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        leaving, staying = await enqueue(queue, plan, [1, 2])
+        leaving.cancel()
+        await asyncio.sleep(0)
+        assert queue.depth == 1
+        tasks = await enqueue(queue, plan, [3])
+        plan.open.set()
+        assert await asyncio.gather(first, staying, *tasks) == [0, 2, 3]
+        assert leaving.cancelled()
+
+    plan = CountingPlan()
+    with running(limit=2) as queue:
+        asyncio.run(main())
+    assert plan.batches == [1, 2]
+
+
+def test_who_leaves_while_he_is_served_harms_nobody() -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        first.cancel()
+        await asyncio.sleep(0)
+        plan.open.set()
+        assert await answer(queue, plan, 5) == 5
+
+    plan = CountingPlan()
+    with running() as queue:
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("bad", [-1, -2])
+def test_a_picture_the_engine_fails_on_costs_one_request(bad: int) -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, bad, 3])
+        plan.open.set()
+        results = await asyncio.gather(first, *tasks, return_exceptions=True)
+        assert [results[0], results[1], results[3]] == [0, 1, 3]
+        assert isinstance(results[2], InferenceFailed)
+        assert str(results[2]) == "The engine failed on this picture."
+        assert await answer(queue, plan, 9) == 9
+
+    plan = CountingPlan()
+    with running() as queue:
+        asyncio.run(main())
+
+
+def test_stopping_answers_what_waits_and_refuses_what_comes() -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, 2])
+        plan.open.set()
+        await asyncio.to_thread(queue.stop)
+        assert await asyncio.gather(first, *tasks) == [0, 1, 2]
+        with pytest.raises(Overloaded) as caught:
+            await queue.infer(plan, picture(3))
+        assert str(caught.value) == "The service is stopping."
+
+    plan = CountingPlan()
+    queue = InferenceQueue(8, 4)
+    queue.start()
+    asyncio.run(main())
+
+
+def test_an_answer_after_the_loop_has_closed_is_dropped() -> None:
+    async def main() -> None:
+        task = await blocked(queue, plan)
+        task.cancel()
+
+    plan = CountingPlan()
+    with running() as queue:
+        asyncio.run(main())
+        plan.open.set()

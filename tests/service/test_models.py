@@ -1,0 +1,199 @@
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from model_store.bundle import Bundle
+from model_store.store import Store, StoredBundle
+from service.engine import Plan, compile_plan
+from service.errors import InvalidQuery, ModelNotServed, ModelUnavailable
+from service.metrics import Metrics
+from service.models import RETRY_DAMAGED_AFTER_S, Models
+
+
+class Compiler:
+    """compile_plan that counts, and waits while it is closed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.open = threading.Event()
+        self.open.set()
+
+    def __call__(self, bundle: Bundle) -> Plan:
+        assert self.open.wait(10)
+        self.count += 1
+        return compile_plan(bundle)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def compiler() -> Compiler:
+    return Compiler()
+
+
+@pytest.fixture
+def models(store: Store, compiler: Compiler, metrics: Metrics) -> Models:
+    models = Models(store, compiler, metrics, spare_versions=1)
+    models.load_latest()
+    return models
+
+
+def damage(tmp_path: Path, name: str, version: int) -> None:
+    path = tmp_path / "store" / name / f"{version}.csrve"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(bytes(data))
+
+
+def found(models: Models) -> list[tuple[str, int]]:
+    return [(model.name, model.version) for model in models.all()]
+
+
+def test_the_latest_versions_are_loaded_at_start(models: Models) -> None:
+    assert found(models) == [("colour", 2), ("grey", 1)]
+    assert models.names() == ["colour", "grey"]
+    latest = asyncio.run(models.find("colour", None))
+    assert latest is asyncio.run(models.find("colour", 2))
+    assert latest.class_names == ("class 0", "class 1", "class 2", "class 3")
+
+
+def test_another_version_is_loaded_when_asked_for_and_kept(
+    models: Models, compiler: Compiler, metrics: Metrics
+) -> None:
+    async def main() -> None:
+        first = await models.find("colour", 1)
+        assert first is await models.find("colour", 1)
+        assert first.version == 1
+
+    asyncio.run(main())
+    assert compiler.count == 3
+    assert found(models) == [("colour", 1), ("colour", 2), ("grey", 1)]
+    assert b'csrve_model_bytes{kind="dense",model="colour",version="1"}' in metrics.render("")[0]
+
+
+def test_many_who_ask_at_once_share_one_load(models: Models, compiler: Compiler) -> None:
+    async def main() -> None:
+        compiler.open.clear()
+        tasks = [asyncio.create_task(models.find("colour", 1)) for _ in range(50)]
+        await asyncio.sleep(0.02)
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+        compiler.open.set()
+        results = await asyncio.gather(*tasks[1:])
+        assert all(model is results[0] for model in results)
+
+    asyncio.run(main())
+    assert compiler.count == 3
+
+
+def test_of_versions_loaded_on_demand_the_last_used_are_kept(
+    models: Models, store: Store, encoded: bytes, metrics: Metrics
+) -> None:
+    store.publish("colour", encoded, 3)
+    store.publish("late", encoded, 1)
+    asyncio.run(models.find("colour", 1))
+    asyncio.run(models.find("colour", 3))
+    assert found(models) == [("colour", 2), ("colour", 3), ("grey", 1)]
+    assert b'model="colour",version="1"' not in metrics.render("")[0]
+    assert asyncio.run(models.find("late", None)).version == 1
+    assert found(models) == [("colour", 2), ("grey", 1), ("late", 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("nothing", None),
+        ("nothing", 1),
+        ("colour", 9),
+        ("../colour", None),
+        ("colour/../grey", 1),
+        ("", 999_999_999),
+        ("é", 1),
+    ],
+)
+def test_what_the_store_has_not_is_not_served(models: Models, name: str, version: int | None) -> None:
+    with pytest.raises((ModelNotServed, InvalidQuery)) as caught:
+        asyncio.run(models.find(name, version))
+    assert isinstance(caught.value, ModelNotServed) or not name
+
+
+def test_no_name_means_the_only_model(tmp_path: Path, encoded: bytes, metrics: Metrics) -> None:
+    store = Store.create(tmp_path / "one")
+    models = Models(store, compile_plan, metrics, 1)
+    models.load_latest()
+    with pytest.raises(ModelNotServed) as nothing:
+        asyncio.run(models.find("", None))
+    assert str(nothing.value) == "No model is served."
+    store.publish("only", encoded)
+    models.load_latest()
+    assert asyncio.run(models.find("", None)).name == "only"
+
+
+def test_no_name_among_several_models_is_a_bad_query(models: Models) -> None:
+    with pytest.raises(InvalidQuery) as caught:
+        asyncio.run(models.find("", None))
+    assert str(caught.value) == "query.model: several models are served, choose one of colour, grey."
+
+
+def test_a_damaged_model_is_left_out_and_the_others_are_served(
+    store: Store, tmp_path: Path, metrics: Metrics, compiler: Compiler, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(tmp_path, "colour", 2)
+    models = Models(store, compiler, metrics, 1)
+    models.load_latest()
+    assert found(models) == [("grey", 1)]
+    assert b"csrve_models_damaged 1.0" in metrics.render("")[0]
+    assert [record.getMessage() for record in caplog.records] == ["model not served"]
+    with pytest.raises(ModelUnavailable) as caught:
+        asyncio.run(models.find("colour", None))
+    assert str(caught.value) == "The model cannot be used at the moment."
+    assert asyncio.run(models.find("colour", 1)).version == 1
+
+
+def test_a_damaged_version_is_not_read_again_for_a_while(
+    models: Models, store: Store, tmp_path: Path, encoded: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage(tmp_path, "colour", 1)
+    reads: list[str] = []
+    original = Store.read
+
+    def read(store: Store, name: str, version: int | None = None) -> StoredBundle:
+        reads.append(name)
+        return original(store, name, version)
+
+    monkeypatch.setattr(Store, "read", read)
+    for _ in range(3):
+        with pytest.raises(ModelUnavailable):
+            asyncio.run(models.find("colour", 1))
+    assert len(reads) == 1
+    (tmp_path / "store" / "colour" / "1.csrve").write_bytes(encoded)
+    later_s = time.monotonic() + RETRY_DAMAGED_AFTER_S
+    monkeypatch.setattr(time, "monotonic", lambda: later_s)
+    assert asyncio.run(models.find("colour", 1)).version == 1
+
+
+def test_a_loaded_model_outlives_its_file(models: Models, store: Store) -> None:
+    store.remove("colour", 2)
+    assert asyncio.run(models.find("colour", None)).version == 2
+    assert asyncio.run(models.find("colour", 2)).version == 2
+
+
+def test_the_details_account_for_every_byte(models: Models, encoded_grey: bytes) -> None:
+    details = asyncio.run(models.find("grey", None)).details
+    assert details.bundle_bytes == len(encoded_grey) == sum(details.bytes_by_kind.values())
+    assert details.compression_ratio == details.dense_bytes / details.bundle_bytes
+    assert details.bits_per_weight == 8 * details.bundle_bytes / details.parameters
+    assert details.accuracy == 0.9125
+    assert details.resident_bytes == sum(layer.resident_bytes for layer in details.layers)
+    assert [layer.name for layer in details.layers[:2]] == ["stem", "stem.bn"]
+    assert details.layers[0].shape == [6, 1, 3, 3]
+    assert all(layer.bundle_bytes == sum(layer.bytes_by_kind.values()) > 0 for layer in details.layers)
+    assert details.nonzeros == sum(layer.nonzeros for layer in details.layers)
+    assert (details.preprocessing.height, details.preprocessing.width) == (12, 10)
