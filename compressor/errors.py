@@ -1,10 +1,10 @@
 """The errors of the compressor.
 
-    CompressorError
-    ├── DataError           a data set that cannot be read or does not fit the network
-    ├── CheckpointError     weights or training state that cannot be loaded
-    ├── NetworkError        an unknown network, or one that cannot be traced into a graph
-    └── RecipeError         a hyper-parameter outside its range
+CompressorError
+├── DataError           a data set that cannot be read or does not fit the network
+├── CheckpointError     weights or training state that cannot be loaded
+├── NetworkError        an unknown network, or one that cannot be traced into a graph
+└── RecipeError         a hyper-parameter outside its range
 """
 
 

@@ -33,7 +33,7 @@ class Augmentation:
 
 
 def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    batch, channels, height, width = images.shape
+    batch, _, height, width = images.shape
     padded = torch.nn.functional.pad(images, (padding,) * 4)
     top = torch.randint(2 * padding + 1, (batch,), generator=generator).to(images.device)
     left = torch.randint(2 * padding + 1, (batch,), generator=generator).to(images.device)

@@ -49,6 +49,11 @@ class Bottleneck(nn.Module):
 class WideStemResNet(nn.Module):
     """Four stages at 64, 128, 256 and 512 channels; basic blocks below 50 layers, bottlenecks from there."""
 
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
+
     def __init__(self, depth: int, classes: int = 10) -> None:
         super().__init__()
         block = BasicBlock if depth < 50 else Bottleneck

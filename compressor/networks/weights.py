@@ -1,4 +1,4 @@
-"""Load weights into a network: safetensors, or .pth by `weights_only`, under the names that people publish them with."""
+"""Load weights into a network: safetensors, or .pth by `weights_only`, under the names people publish them with."""
 
 import pickle
 import re

@@ -61,6 +61,7 @@ class GradualPruning:
         self.refresh_steps = refresh_steps
         self.score = score
         self.floors = {name: by_layer[layer_of(name)] for name in weights}
+        _check_floors(self.floors, {name: weight.numel() for name, weight in weights.items()}, schedule.final)
         self.masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
         self.latent = {name: weight.detach().clone() for name, weight in weights.items()}
         self.steps = 0
@@ -112,3 +113,9 @@ class GradualPruning:
             self.latent = {}
         for name, weight in self.latent.items():
             weight.copy_(state[f"latent.{name}"])
+
+
+def _check_floors(floors: dict[str, float], counts: dict[str, int], sparsity: float) -> None:
+    kept = sum(floor * counts[name] for name, floor in floors.items()) / sum(counts.values())
+    if kept > 1 - sparsity:
+        raise RecipeError(f"floors keep {kept:.1%} of the weights, must leave room for a sparsity of {sparsity:.1%}")

@@ -18,9 +18,9 @@ def prunable_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
     """
     weights: dict[str, nn.Parameter] = {}
     for path, module in network.named_modules():  # visits a module once, however often it is used
-        if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(module._parameters.get("weight"), nn.Parameter):
-            if not any(module.weight is weight for weight in weights.values()):
-                weights[f"{path}.weight" if path else "weight"] = module.weight
+        weight = module._parameters.get("weight") if isinstance(module, nn.Conv2d | nn.Linear) else None
+        if weight is not None and not any(weight is known for known in weights.values()):
+            weights[f"{path}.weight" if path else "weight"] = weight
     if not weights:
         raise NetworkError("the network has no convolution or linear layer to prune")
     return weights

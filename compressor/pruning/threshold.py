@@ -14,9 +14,8 @@ def threshold_mask(weight: Tensor, quality: float) -> Tensor:
     magnitudes = weight.detach().abs()
     alive = weight.detach()[magnitudes > 0]
     deviation = float(alive.double().std(correction=0)) if alive.numel() else 0.0
-    mask = (magnitudes >= quality * deviation) & (magnitudes > 0)
-    mask.view(-1)[magnitudes.argmax()] = True
-    return mask
+    border = min(quality * deviation, float(magnitudes.max()))
+    return (magnitudes >= border) & (magnitudes > 0)
 
 
 def threshold_masks(network: nn.Module, quality: LayerRules, scale: float = 1.0) -> Masks:

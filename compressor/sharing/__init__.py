@@ -1,1 +1,1 @@
-"""Weight sharing: a codebook per layer by k-means, and training that moves its centroids (Han et al. 2016, section 3)."""
+"""Weight sharing: a codebook per layer by k-means, training that moves its centroids (Han et al. 2016, section 3)."""

@@ -25,9 +25,11 @@ def share(weights: np.ndarray, codebook: np.ndarray, entropy_penalty: float = 0.
 
     Args:
         weights: float32, rank 2 or 4.
-        codebook: ascending, without 0.
+        codebook: ascending, without 0; an empty one, of a layer without weights, shares nothing.
         entropy_penalty: squared error, relative to the layer's mean square, that one bit may cost; 0 takes the nearest.
     """
+    if not len(codebook):
+        return exact_codebook(np.zeros_like(weights))
     flat = np.asarray(weights, dtype=np.float64).ravel()
     positions = np.flatnonzero(flat)
     alive = flat[positions]

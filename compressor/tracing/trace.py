@@ -15,7 +15,9 @@ from torch.export import Dim, ExportedProgram, export
 
 from compressor.errors import NetworkError
 from compressor.tracing.builder import GraphBuilder
-from compressor.tracing.lowering import LOWERINGS, Lowering
+from compressor.tracing.lowering import Lowering
+from compressor.tracing.rules import RULES
+from compressor.training.layout import with_layout
 from model_store.errors import BundleError
 from model_store.graph import INPUT, Graph
 
@@ -58,7 +60,7 @@ def trace_network(network: nn.Module, input_shape: tuple[int, int, int]) -> Trac
 def _export(network: nn.Module, input_shape: tuple[int, int, int]) -> ExportedProgram:
     """Functional ATen, in the composite operators (conv2d, linear, batch_norm) that modules call."""
     # A copy in plain layout: channels_last weights would add layout changes to the graph.
-    plain = copy.deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
+    plain = with_layout(copy.deepcopy(network).cpu().float().eval(), torch.contiguous_format)
     example = torch.zeros(EXAMPLE_BATCH, *input_shape)
     with _quiet():
         try:
@@ -106,11 +108,11 @@ class _Lowered:
         if node.target is operator.getitem and node.args[1] == 0:
             self._values[node] = self._values[tensors[0]]
             return
-        lower = LOWERINGS.get(str(node.target))
-        if lower is None:
+        rule = RULES.get(str(node.target))
+        if rule is None:
             raise NetworkError(f"{_place(node)}: operator {node.target} has no counterpart in a bundle")
         try:
-            self._values[node] = lower(Lowering(node, self._builder, self._values, self._constants))
+            self._values[node] = rule(Lowering(node, self._builder, self._values, self._constants))
         except NetworkError as error:
             raise NetworkError(f"{_place(node)}: {error}") from error
 
@@ -126,7 +128,7 @@ class _Lowered:
     def output(self) -> int:
         outputs = self._output if isinstance(self._output, tuple | list) else (self._output,)
         if len(outputs) != 1 or outputs[0] not in self._values:
-            raise NetworkError(f"the network returns {len(outputs)} values, must be one tensor that depends on the input")
+            raise NetworkError(f"the network returns {len(outputs)} values, must be one tensor made of the input")
         shape = outputs[0].meta["val"].shape
         if len(shape) != 2:
             raise NetworkError(f"the network returns a tensor of rank {len(shape)}, must be logits [batch, classes]")

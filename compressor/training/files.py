@@ -16,11 +16,20 @@ METADATA_KEY = "csrve"
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write atomically: a kill at any moment leaves the old file or the new one."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _write(path, save(contiguous, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, as `save_tensors` does."""
+    _write(path, text.encode())
+
+
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with temporary.open("wb") as file:
-        file.write(save(contiguous, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -15,6 +15,7 @@ from compressor.training.average import MovingAverage
 from compressor.training.constraint import Constraint, Unconstrained
 from compressor.training.evaluation import accuracy_of, normalise
 from compressor.training.files import load_tensors, save_tensors
+from compressor.training.layout import with_layout
 from compressor.training.recipe import TrainRecipe
 from model_store.preprocessing import Preprocessing
 
@@ -39,7 +40,7 @@ class Trainer:
         progress: bool = True,
     ) -> None:
         self.device = next(network.parameters()).device
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = with_layout(network, torch.channels_last)
         self.preprocessing = preprocessing
         self.recipe = recipe
         self.name = name
@@ -82,7 +83,8 @@ class Trainer:
                 self.epoch += 1
                 accuracy = accuracy_of(self.result, holdout, self.preprocessing)
                 self.history.append({"epoch": self.epoch, "loss": round(loss, 4), "holdout_accuracy": accuracy})
-                bar.write(f"{self.name} epoch {self.epoch}/{self.recipe.epochs}: loss {loss:.4f}, holdout {accuracy:.2%}")
+                done = f"{self.name} epoch {self.epoch}/{self.recipe.epochs}"
+                bar.write(f"{done}: loss {loss:.4f}, holdout {accuracy:.2%}")
                 self._save()
         return self.result
 
@@ -102,7 +104,7 @@ class Trainer:
             bar.update()
         mean = float(total / steps)
         if not mean < float("inf"):
-            raise CompressorError(f"{self.name}: epoch {self.epoch + 1} diverged (loss {mean}); lower the learning rate")
+            raise CompressorError(f"{self.name}: epoch {self.epoch + 1} diverged, loss {mean}; lower the learning rate")
         return mean
 
     def _batch(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
@@ -142,7 +144,7 @@ class Trainer:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{k}": v for k, v in self.average.network.state_dict().items()}
-        names = {parameter: name for name, parameter in self.network.named_parameters()}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.network.named_parameters()}
         for parameter, state in self.optimizer.state.items():
             if state.get("momentum_buffer") is not None:
                 tensors[f"momentum.{names[parameter]}"] = state["momentum_buffer"]

@@ -1,0 +1,73 @@
+"""From a pruned network that shares weights to a bundle, and from a bundle back to a network that can be measured."""
+
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from compressor.errors import CompressorError
+from compressor.networks.card import NetworkCard
+from compressor.pruning.masks import prunable_parameters
+from compressor.sharing.codebooks import exact_codebook
+from compressor.tracing import Oracle, trace_network
+from model_store.bundle import Bundle
+from model_store.limits import MAX_CODEBOOK_ENTRIES
+from model_store.tensors import FloatTensor, Tensor
+
+FLOAT32_BYTES = 4
+
+
+def bundle_of(network: nn.Module, card: NetworkCard, provenance: dict[str, Any] | None = None) -> Bundle:
+    """Trace the network; prunable weights become shared tensors, all else float16.
+
+    Raises:
+        NetworkError: the network cannot be traced.
+        CompressorError: a layer has more distinct weights than a codebook holds.
+        BundleError: a value passes float16, or a limit of the format.
+    """
+    traced = trace_network(network, card.preprocessing.input_shape)
+    shared = prunable_parameters(network).keys()
+    tensors = (
+        _tensor(values, source, shared=source in shared)
+        for values, source in zip(traced.tensors, traced.sources, strict=True)
+    )
+    return Bundle(
+        card.network,
+        card.preprocessing,
+        card.class_names,
+        sum(parameter.numel() for parameter in network.parameters()),
+        dense_bytes_of(network),
+        traced.graph,
+        tuple(tensors),
+        provenance or {},
+    )
+
+
+def _tensor(values: np.ndarray, source: str, *, shared: bool) -> Tensor:
+    with np.errstate(over="ignore"):  # an infinite float16 is refused by the tensor itself
+        rounded = values.astype(np.float16)
+    if not shared:
+        return FloatTensor(rounded)
+    distinct = len(np.unique(rounded))
+    if distinct > MAX_CODEBOOK_ENTRIES:
+        raise CompressorError(f"{source}: {distinct} distinct weights, must share at most {MAX_CODEBOOK_ENTRIES}")
+    return exact_codebook(values)
+
+
+def dense_bytes_of(network: nn.Module) -> int:
+    """Bytes of the dense state_dict in fp32: parameters and floating-point buffers."""
+    floating = (tensor for tensor in network.state_dict().values() if tensor.is_floating_point())
+    return FLOAT32_BYTES * sum(tensor.numel() for tensor in floating)
+
+
+def oracle_of(bundle: Bundle) -> Oracle:
+    """The decoded bundle as a torch network, independent of the service's engines."""
+    return Oracle(bundle.graph, [tensor.to_dense() for tensor in bundle.tensors])
+
+
+def same_tensors(first: Bundle, second: Bundle) -> bool:
+    """Whether two bundles compute the same: equal graphs and bit-identical tensors."""
+    if first.graph != second.graph or len(first.tensors) != len(second.tensors):
+        return False
+    pairs = zip(first.tensors, second.tensors, strict=True)
+    return all(type(a) is type(b) and np.array_equal(a.to_dense(), b.to_dense()) for a, b in pairs)

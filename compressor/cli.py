@@ -1,0 +1,38 @@
+"""`python -m compressor train|compress|evaluate|show|results`.
+
+Exit codes: 0 done; 2 it could not be done, and one line on stderr says why; 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from compressor.commands import compress, evaluate, results, show, train
+from compressor.errors import CompressorError
+from model_store.errors import StoreError
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (CompressorError, StoreError) as error:
+        print(f"compressor: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("compressor: interrupted; resume with the same command", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m compressor", description="Train and compress image classifiers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (train, compress, evaluate, show, results):
+        added = commands.add_parser(command.NAME, help=command.SUMMARY, description=command.SUMMARY)
+        command.add_arguments(added)
+        added.set_defaults(run=command.run)
+    return parser

@@ -1,0 +1,142 @@
+"""`compress`: from a dense network to a published bundle, resumable at every stage and epoch."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from compressor.commands.options import (
+    DATA_HELP,
+    add_device,
+    add_store,
+    add_training,
+    changed_training,
+    choose_device,
+    given,
+)
+from compressor.commands.sources import add_network, load_network, load_test_images, network_shape
+from compressor.data import load_images, split_images
+from compressor.layer_rules import parse_rules
+from compressor.networks.card import NetworkCard
+from compressor.pipeline import CompressData, Compression
+from compressor.pruning.recipe import METHODS, PruneRecipe
+from compressor.pruning.scores import SCORES
+from compressor.recipes import RECIPES, CompressRecipe, recipe_named
+from compressor.sharing.centroids import GRADIENTS
+from compressor.sharing.kmeans import INITIALISATIONS
+from compressor.sharing.recipe import ShareRecipe
+from model_store.bundle import decode_bundle
+from model_store.names import check_model_name
+from model_store.store import Store, StoredBundle
+
+NAME = "compress"
+SUMMARY = "Prune, share, encode, measure and publish a network; the same command after a kill goes on."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_network(parser)
+    parser.add_argument("--weights", required=True, type=Path, help=".safetensors, or .pth of plain tensors")
+    parser.add_argument("--data", required=True, help=DATA_HELP)
+    add_store(parser, required=True)
+    parser.add_argument("--name", required=True, help="of the model in the store")
+    parser.add_argument("--run", dest="folder", required=True, type=Path, help="folder of checkpoints and record")
+    parser.add_argument("--recipe", default="default", choices=sorted(RECIPES), help="what the options below change")
+    _add_pruning(parser.add_argument_group("pruning"))
+    _add_sharing(parser.add_argument_group("sharing"))
+    add_training(parser)
+    parser.add_argument("--teacher-share", type=float, help="weight of distillation from the dense network, 0..1")
+    add_device(parser)
+
+
+def _add_pruning(group: Any) -> None:
+    group.add_argument("--method", choices=METHODS)
+    group.add_argument("--sparsity", type=float, help="gradual: share of the weights that goes")
+    group.add_argument("--prune-begin", type=float, help="gradual: share of the run")
+    group.add_argument("--prune-end", type=float, help="gradual: share of the run, the mask is fixed after it")
+    group.add_argument("--refresh-steps", type=int, help="gradual: steps between two masks")
+    group.add_argument("--score", choices=sorted(SCORES))
+    group.add_argument("--floors", help="gradual: least density, such as first=0.5,last=0.4,*=0.02")
+    group.add_argument("--quality", help="threshold: q of q * std, such as conv1=0.5,*=1.2")
+    group.add_argument("--rounds", type=int, help="threshold: prune and retrain so often")
+
+
+def _add_sharing(group: Any) -> None:
+    group.add_argument("--codebook-size", help="values of a layer, such as 16, or linear=32,*=8")
+    group.add_argument("--initialisation", choices=INITIALISATIONS, help="of k-means")
+    group.add_argument("--entropy-penalty", type=float, help="relative squared error that a bit may cost; 0: nearest")
+    group.add_argument("--gradient", choices=GRADIENTS, help="of a centroid")
+    group.add_argument("--centroid-epochs", type=int)
+    group.add_argument("--centroid-learning-rate", type=float)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Compress and publish; say where it is and what it measures."""
+    check_model_name(options.name)
+    store, device, progress = Store.create(options.store), choose_device(options), not options.quiet
+    images = load_images(options.data, "train", network_shape(options, options.weights), progress=progress)
+    network, card = load_network(options, options.weights, images)
+    recipe = changed_recipe(_inherit_split(recipe_named(options.recipe), card), options)
+    rest, holdout = split_images(images, recipe.holdout, recipe.seed)
+    shape, names = card.preprocessing.input_shape, card.class_names
+    data = CompressData(
+        rest, holdout, lambda: load_test_images(options.data, shape, names, progress=progress), images.digest
+    )
+    compression = Compression(network.to(device), card, data, recipe, options.folder, progress=progress)
+    _report(options, compression.publish(store, options.name))
+
+
+def _inherit_split(recipe: CompressRecipe, card: NetworkCard) -> CompressRecipe:
+    """Keep the holdout that training set aside: pictures the dense network has learnt tell nothing."""
+    trained = card.training.get("recipe", {})
+    changes = {name: trained[name] for name in ("holdout", "seed") if name in trained}
+    return recipe.with_both(**changes)
+
+
+def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> CompressRecipe:
+    """The recipe with the options given.
+
+    Raises:
+        RecipeError: an option is out of its range.
+    """
+    if options.teacher_share is not None:
+        recipe = recipe.with_both(teacher_share=options.teacher_share)
+    shared_by_both = ("batch_size", "ema_decay", "holdout", "seed", "precision", "compile")
+    both = given(options, shared_by_both)
+    centroids = _given(options, {"centroid_epochs": "epochs", "centroid_learning_rate": "learning_rate"})
+    return CompressRecipe(
+        _changed_pruning(recipe, options),
+        changed_training(recipe.retrain, options),
+        _changed_sharing(recipe, options),
+        dataclasses.replace(recipe.centroids, **both, **centroids),
+    )
+
+
+def _changed_pruning(recipe: CompressRecipe, options: argparse.Namespace) -> PruneRecipe:
+    names = {"prune_begin": "begin", "prune_end": "end"}
+    names |= {name: name for name in ("method", "sparsity", "refresh_steps", "score", "rounds")}
+    changes = _given(options, names)
+    rules = _given(options, {"floors": "floors", "quality": "quality"})
+    changes |= {name: parse_rules(text) for name, text in rules.items()}
+    return dataclasses.replace(recipe.prune, **changes)
+
+
+def _changed_sharing(recipe: CompressRecipe, options: argparse.Namespace) -> ShareRecipe:
+    names = {name: name for name in ("initialisation", "entropy_penalty", "gradient")}
+    changes = _given(options, names)
+    if options.codebook_size is not None:
+        changes["codebook_sizes"] = parse_rules(options.codebook_size)
+    return dataclasses.replace(recipe.share, **changes)
+
+
+def _given(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
+    """field -> value of the options that are there."""
+    return {field: value for option, field in names.items() if (value := getattr(options, option)) is not None}
+
+
+def _report(options: argparse.Namespace, stored: StoredBundle) -> None:
+    bundle = decode_bundle(stored.data)
+    size, ratio = len(stored.data), bundle.dense_bytes / len(stored.data)
+    print(
+        f"{options.store}/{stored.name}/{stored.version}.csrve: test {bundle.provenance['accuracy']:.2%}, "
+        f"{size} bytes, {ratio:.1f}x smaller than {bundle.dense_bytes}, sparsity {bundle.sparsity:.1%}"
+    )

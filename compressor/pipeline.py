@@ -1,0 +1,213 @@
+"""The whole way from a dense network to a published bundle: prune, retrain, share, train centroids, encode, measure."""
+
+import copy
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from compressor.bundling import bundle_of, oracle_of, same_tensors
+from compressor.citation import cite
+from compressor.data.images import ImageSet
+from compressor.errors import CompressorError
+from compressor.networks.card import NetworkCard
+from compressor.pruning.iterative import PruningRound, pruning_rounds
+from compressor.recipes import CompressRecipe
+from compressor.record import csrve_version, surroundings
+from compressor.sharing.centroids import SharedCentroids
+from compressor.sharing.network import share_network
+from compressor.stages import RunFolder
+from compressor.training.batchnorm import reestimate_batchnorm
+from compressor.training.constraint import Constraint
+from compressor.training.evaluation import accuracy_of
+from compressor.training.layout import with_layout
+from compressor.training.recipe import TrainRecipe
+from compressor.training.trainer import Trainer
+from model_store.accounting import account
+from model_store.bundle import Bundle, decode_bundle, encode_bundle
+from model_store.store import Store, StoredBundle
+
+RECORD = "record.json"
+DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle; the record has all 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompressData:
+    """Pictures to train on and to choose by, and how to get the test pictures, which are touched once, at the end."""
+
+    images: ImageSet
+    holdout: ImageSet
+    load_test: Callable[[], ImageSet]
+    digest: str
+
+
+class Compression:
+    """One run of a recipe on one network, in one folder; the same call after a kill goes on where it stopped."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        card: NetworkCard,
+        data: CompressData,
+        recipe: CompressRecipe,
+        folder: Path,
+        *,
+        progress: bool = True,
+    ) -> None:
+        self.network = network
+        self.card = card
+        self.data = data
+        self.recipe = recipe
+        self.folder = RunFolder(folder)
+        self.progress = progress
+        self.accuracies: dict[str, float] = {}
+        self._teacher = _teacher_of(network) if recipe.needs_teacher else None
+        self._fingerprint = _weights_digest(network)
+
+    def publish(self, store: Store, name: str) -> StoredBundle:
+        """Run every stage that is not done, measure the decoded file, and publish it.
+
+        Raises:
+            CompressorError, StoreError: what a stage refuses.
+        """
+        bundle = self.compress()
+        return self._already_published(store, name, bundle) or self._measure_and_publish(store, name, bundle)
+
+    def compress(self) -> Bundle:
+        """The stages up to the decoded file, without provenance; `accuracies` holds the holdout's after each."""
+        self.accuracies["dense"] = accuracy_of(self.network, self.data.holdout, self.card.preprocessing)
+        self._say("dense", self.accuracies["dense"])
+        for pruning in pruning_rounds(self.recipe.prune):
+            self._stage(pruning.name, self.recipe.prune, self._prune(pruning), self.recipe.retrain)
+        self._stage("share", dataclasses.replace(self.recipe.share, gradient="mean"), self._share)
+        self._stage("centroids", self.recipe.share, self._train_centroids, self.recipe.centroids)
+        bundle = decode_bundle(encode_bundle(bundle_of(self.network, self.card)))
+        oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
+        self.accuracies["decoded"] = accuracy_of(oracle, self.data.holdout, self.card.preprocessing)
+        self._say("decoded file", self.accuracies["decoded"])
+        return bundle
+
+    def _stage(self, name: str, part: Any, work: Callable[[Path], None], training: TrainRecipe | None = None) -> None:
+        inputs = {
+            "before": self._fingerprint,
+            "recipe": dataclasses.asdict(part),
+            "training": dataclasses.asdict(training) if training else None,
+            "data": self.data.digest,
+            "card": dataclasses.asdict(self.card)["preprocessing"],
+        }
+
+        def run(checkpoint: Path) -> float:
+            work(checkpoint)
+            return accuracy_of(self.network, self.data.holdout, self.card.preprocessing)
+
+        result = self.folder.run_stage(name, inputs, self.network, run)
+        self._fingerprint = result.fingerprint
+        self.accuracies[name] = result.holdout_accuracy
+        self._say(name, result.holdout_accuracy)
+
+    def _prune(self, pruning: PruningRound) -> Callable[[Path], None]:
+        return lambda checkpoint: self._train(
+            pruning.name, self.recipe.retrain, pruning.begin(self.network), checkpoint
+        )
+
+    def _share(self, checkpoint: Path) -> None:
+        share_network(self.network, self.recipe.share, self.recipe.seed)
+        reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
+
+    def _train_centroids(self, checkpoint: Path) -> None:
+        constraint = SharedCentroids(self.network, self.recipe.share.gradient)
+        self._train("centroids", self.recipe.centroids, constraint, checkpoint)
+
+    def _train(self, name: str, recipe: TrainRecipe, constraint: Constraint, checkpoint: Path) -> None:
+        trainer = Trainer(
+            self.network,
+            self.card.preprocessing,
+            recipe,
+            name=name,
+            constraint=constraint,
+            teacher=self._teacher if recipe.teacher_share else None,
+            checkpoint=checkpoint,
+            progress=self.progress,
+        )
+        self.network.load_state_dict(trainer.fit(self.data.images, self.data.holdout).state_dict())
+
+    def _already_published(self, store: Store, name: str, bundle: Bundle) -> StoredBundle | None:
+        """What an earlier session published of this very bundle."""
+        record = self.folder.read(RECORD)
+        if record.get("name") != name or name not in store.models():
+            return None
+        if record.get("version") not in store.versions(name):
+            return None
+        stored = store.read(name, int(record["version"]))
+        same = stored.sha256 == record.get("sha256") and same_tensors(decode_bundle(stored.data), bundle)
+        return stored if same else None
+
+    def _measure_and_publish(self, store: Store, name: str, bundle: Bundle) -> StoredBundle:
+        test = self.data.load_test()
+        if test.class_names != self.card.class_names:
+            raise CompressorError(f"test has classes {test.class_names}, must be {self.card.class_names}")
+        oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
+        accuracy = accuracy_of(oracle, test, self.card.preprocessing)
+        self._say("decoded file, test", accuracy)
+        final = dataclasses.replace(bundle, provenance=self._provenance(accuracy, test))
+        data = encode_bundle(final)
+        if not same_tensors(decode_bundle(data), bundle):
+            raise CompressorError("the file with provenance decodes to other weights than the one measured")
+        stored = store.publish(name, data)
+        self._write_record(stored, final, test)
+        return stored
+
+    def _provenance(self, accuracy: float, test: ImageSet) -> dict[str, Any]:
+        return {
+            "accuracy": round(accuracy, 6),
+            "test_pictures": len(test),
+            "recipe": cite(self.recipe),
+            "seed": self.recipe.seed,
+            "data": {"train": self.data.digest[:DIGEST_DIGITS], "test": test.digest[:DIGEST_DIGITS]},
+            "stages": {name: round(value, 4) for name, value in self.accuracies.items()},
+            "csrve": csrve_version(),
+        }
+
+    def _write_record(self, stored: StoredBundle, bundle: Bundle, test: ImageSet) -> None:
+        record = {
+            "name": stored.name,
+            "version": stored.version,
+            "sha256": stored.sha256,
+            "architecture": bundle.architecture,
+            "accuracy": bundle.provenance["accuracy"],
+            "holdout_accuracies": self.accuracies,
+            "bundle_bytes": len(stored.data),
+            "dense_bytes": bundle.dense_bytes,
+            "bytes_by_kind": account(stored.data).by_kind(),
+            "parameters": bundle.parameters,
+            "nonzeros": bundle.weight_nonzeros,
+            "sparsity": bundle.sparsity,
+            "dense": self.card.training,
+            "recipe": dataclasses.asdict(self.recipe),
+            "data": {"train": self.data.digest, "test": test.digest},
+            "minutes": self.folder.minutes(),
+            **surroundings(),
+        }
+        self.folder.write(RECORD, record)
+
+    def _say(self, what: str, accuracy: float) -> None:
+        if self.progress:
+            print(f"{what}: {accuracy:.2%}", flush=True)
+
+
+def _teacher_of(network: nn.Module) -> nn.Module:
+    return with_layout(copy.deepcopy(network), torch.channels_last)
+
+
+def _weights_digest(network: nn.Module) -> str:
+    """SHA-256 over names and values of the dense network."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

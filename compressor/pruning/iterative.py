@@ -1,0 +1,48 @@
+"""Which rounds a pruning recipe consists of, and the constraint each is trained under."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from compressor.pruning.magnitude import CubicSchedule, GradualPruning
+from compressor.pruning.masks import FixedMasks, apply_masks, prunable_parameters
+from compressor.pruning.recipe import PruneRecipe
+from compressor.pruning.scores import SCORES
+from compressor.pruning.threshold import threshold_masks
+from compressor.training.constraint import Constraint
+
+
+@dataclass(frozen=True, slots=True)
+class PruningRound:
+    """One round: `begin` prunes what it prunes at once and returns what binds the training that follows."""
+
+    name: str
+    recipe: PruneRecipe
+    quality_scale: float = 1.0
+
+    def begin(self, network: nn.Module) -> Constraint:
+        """Prune by the threshold now, or set up the gradual schedule; the weights stay on their device."""
+        recipe = self.recipe
+        if recipe.method == "gradual":
+            schedule = CubicSchedule(recipe.sparsity, recipe.begin, recipe.end)
+            score = SCORES[recipe.score]
+            return GradualPruning(
+                network, schedule, refresh_steps=recipe.refresh_steps, floors=recipe.floors, score=score
+            )
+        masks = threshold_masks(network, recipe.quality, self.quality_scale)
+        apply_masks(dict(prunable_parameters(network)), masks)
+        return FixedMasks(masks)
+
+
+def pruning_rounds(recipe: PruneRecipe) -> Iterator[PruningRound]:
+    """The rounds in order: one for `gradual`; for `threshold` as many as asked for.
+
+    Every round thresholds the weights that the one before has retrained, so that more go each time (Han et al. 2015,
+    section 3.4); the quality rises evenly to its full value, so that the last round prunes by what the recipe says.
+    """
+    if recipe.method == "gradual":
+        yield PruningRound("prune", recipe)
+        return
+    for number in range(1, recipe.rounds + 1):
+        yield PruningRound(f"prune-{number}", recipe, number / recipe.rounds)

@@ -1,0 +1,105 @@
+"""Compression recipes: every hyper-parameter of a run in one frozen value, and the named ones."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from compressor.data.augmentation import Augmentation
+from compressor.errors import RecipeError
+from compressor.pruning.recipe import PruneRecipe
+from compressor.sharing.recipe import ShareRecipe
+from compressor.training.recipe import SmallPhase, TrainRecipe
+
+RETRAIN = TrainRecipe(epochs=30, learning_rate=0.05, warmup=0.05)
+CENTROIDS = TrainRecipe(epochs=4, learning_rate=0.005, warmup=0.05, weight_decay=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CompressRecipe:
+    """Prune and retrain, share, train the centroids.
+
+    The teacher of both trainings is the dense network itself; their `teacher_share` says how much it counts.
+    """
+
+    prune: PruneRecipe = field(default_factory=PruneRecipe)
+    retrain: TrainRecipe = RETRAIN
+    share: ShareRecipe = field(default_factory=ShareRecipe)
+    centroids: TrainRecipe = CENTROIDS
+
+    def __post_init__(self) -> None:
+        if self.centroids.weight_decay:
+            raise RecipeError(f"centroids: weight_decay = {self.centroids.weight_decay}, must be 0")
+        for name in ("seed", "holdout"):
+            first, second = getattr(self.retrain, name), getattr(self.centroids, name)
+            if first != second:
+                raise RecipeError(f"{name} = {first} to retrain and {second} for centroids, must be one")
+
+    @property
+    def seed(self) -> int:
+        return self.retrain.seed
+
+    @property
+    def holdout(self) -> int:
+        return self.retrain.holdout
+
+    @property
+    def needs_teacher(self) -> bool:
+        return bool(self.retrain.teacher_share or self.centroids.teacher_share)
+
+    def with_both(self, **changes: Any) -> "CompressRecipe":
+        """The same change to both trainings."""
+        retrain, centroids = (dataclasses.replace(recipe, **changes) for recipe in (self.retrain, self.centroids))
+        return dataclasses.replace(self, retrain=retrain, centroids=centroids)
+
+
+def _resnet20(sparsity: float, clusters: int, penalty: float) -> CompressRecipe:
+    """Two CPU cores: small batches, half of the retraining on small pictures, compiled."""
+    both = {"batch_size": 64, "ema_decay": 0.999, "holdout": 2000, "compile": True, "teacher_share": 0.5}
+    return CompressRecipe(
+        PruneRecipe(sparsity=sparsity, floors=(("first", 0.5), ("last", 0.4), ("*", 0.02))),
+        TrainRecipe(epochs=30, learning_rate=0.06, warmup=0.1, small_phase=SmallPhase(15, 24), **both),  # type: ignore[arg-type]
+        ShareRecipe((("*", clusters),), entropy_penalty=penalty),
+        TrainRecipe(epochs=5, learning_rate=0.005, warmup=0.05, weight_decay=0.0, **both),  # type: ignore[arg-type]
+    )
+
+
+def _lenet(quality: float) -> CompressRecipe:
+    """As in Han et al. 2015 and 2016: a threshold per layer, two rounds, 5 and 6 bits."""
+    both = {"batch_size": 100, "ema_decay": 0.99, "augmentation": Augmentation(padding=2, flip=False)}
+    return CompressRecipe(
+        PruneRecipe(method="threshold", quality=(("last", quality / 2), ("*", quality)), rounds=2),
+        TrainRecipe(epochs=15, learning_rate=0.02, **both),  # type: ignore[arg-type]
+        ShareRecipe((("*", 32),)),
+        TrainRecipe(epochs=3, learning_rate=0.002, weight_decay=0.0, **both),  # type: ignore[arg-type]
+    )
+
+
+def _resnet18() -> CompressRecipe:
+    both = {"batch_size": 512, "ema_decay": 0.999, "precision": "bf16", "compile": True, "teacher_share": 0.7}
+    return CompressRecipe(
+        PruneRecipe(sparsity=0.95, score="lamp", floors=(("first", 0.3), ("last", 0.3), ("*", 0.002))),
+        TrainRecipe(epochs=120, learning_rate=0.2, warmup=0.1, **both),  # type: ignore[arg-type]
+        ShareRecipe((("*", 16),), entropy_penalty=0.002),
+        TrainRecipe(epochs=10, learning_rate=0.01, warmup=0.05, weight_decay=0.0, **both),  # type: ignore[arg-type]
+    )
+
+
+RECIPES: dict[str, CompressRecipe] = {
+    "default": CompressRecipe(),
+    "resnet20-65kb": _resnet20(0.70, 16, 0.008),
+    "resnet20-45kb": _resnet20(0.80, 16, 0.016),
+    "resnet18-95": _resnet18(),
+    "lenet300": _lenet(1.5),
+    "lenet5": _lenet(1.5),
+}
+
+
+def recipe_named(name: str) -> CompressRecipe:
+    """A recipe of `RECIPES`.
+
+    Raises:
+        RecipeError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"--recipe {name}: unknown, must be one of {', '.join(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,135 @@
+"""The tables of README and docs/results.md, made from the recorded runs in docs/results and from nothing else."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compressor.errors import CompressorError
+
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+HEAD = """# Results
+
+Made by `python -m compressor results` from the records in [results/](results); nothing is typed in by hand. A kilobyte
+is 1,000 bytes. *Ratio* is the dense network's fp32 state_dict over the bundle's bytes on disk, all of them counted.
+*Accuracy* is that of the decoded file on the test pictures, without test-time augmentation; thresholds and epochs are
+chosen on a part of train held out, and the test pictures are touched once, at the end.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One recorded compression run, as `compress` writes it."""
+
+    name: str
+    fields: Mapping[str, Any]
+
+    @property
+    def ratio(self) -> float:
+        return float(self.fields["dense_bytes"] / self.fields["bundle_bytes"])
+
+    def row(self) -> list[str]:
+        """The cells of the summary table."""
+        fields = self.fields
+        dense = fields["dense"].get("test_accuracy")
+        return [
+            f"{fields['architecture']}, `{fields['name']}`",
+            _kilobytes(fields["dense_bytes"]),
+            _kilobytes(fields["bundle_bytes"]),
+            f"{self.ratio:.1f}x",
+            f"{fields['sparsity']:.1%}",
+            f"{dense:.2%}" if dense is not None else "not recorded",
+            f"{fields['accuracy']:.2%}",
+        ]
+
+
+SUMMARY = ("network, bundle", "dense", "bundle", "ratio", "sparsity", "dense accuracy", "accuracy of the file")
+
+
+def read_records(folder: Path) -> list[Record]:
+    """All records of a folder, by name.
+
+    Raises:
+        CompressorError: one is not a record.
+    """
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            record = Record(path.stem, json.loads(path.read_text()))
+            record.row()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CompressorError(f"{path}: not a record of a compression ({error!r})") from error
+        records.append(record)
+    if not records:
+        raise CompressorError(f"{folder}: no records (*.json)")
+    return records
+
+
+def summary_table(records: Iterable[Record]) -> str:
+    """One row a bundle, Markdown."""
+    return _table(SUMMARY, [record.row() for record in records])
+
+
+def results_page(records: Iterable[Record]) -> str:
+    """All of docs/results.md."""
+    records = list(records)
+    return "\n\n".join([HEAD.strip(), summary_table(records), *(_section(record) for record in records)]) + "\n"
+
+
+def with_summary(readme: str, records: Iterable[Record]) -> str:
+    """README's text with the table between its markers made anew.
+
+    Raises:
+        CompressorError: the markers are missing.
+    """
+    head, begin, rest = readme.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise CompressorError(f"README: must hold {BEGIN} and {END}")
+    return f"{head}{BEGIN}\n{summary_table(records)}\n{END}{tail}"
+
+
+def write_results(folder: Path, page: Path, readme: Path) -> None:
+    """Make both documents anew from the records."""
+    records = read_records(folder)
+    page.write_text(results_page(records))
+    readme.write_text(with_summary(readme.read_text(), records))
+
+
+def _section(record: Record) -> str:
+    fields = record.fields
+    total = fields["bundle_bytes"]
+    kinds = [[kind, f"{size:,}", f"{size / total:.1%}"] for kind, size in fields["bytes_by_kind"].items()]
+    kinds.append(["**file**", f"{sum(fields['bytes_by_kind'].values()):,}", "100.0%"])
+    stages = [[stage, f"{accuracy:.2%}"] for stage, accuracy in fields["holdout_accuracies"].items()]
+    return "\n\n".join(
+        [
+            f"## {fields['architecture']}, `{fields['name']}`",
+            f"{fields['parameters']:,} parameters, {fields['nonzeros']:,} weights left; the bundle's SHA-256 begins "
+            f"`{fields['sha256'][:16]}`.",
+            _table(("bytes", "size", "share"), kinds),
+            _table(("stage", "accuracy on the part held out"), stages),
+            _conditions(fields),
+        ]
+    )
+
+
+def _conditions(fields: Mapping[str, Any]) -> str:
+    minutes = sum(fields["minutes"].values())
+    recipe = fields["recipe"]
+    return (
+        f"Seed {recipe['retrain']['seed']}; {fields['processor']}, {fields['cores']} cores, "
+        f"{fields['accelerator'] or 'no accelerator'}; torch {fields['torch']}; {minutes:.0f} minutes of compression. "
+        f"Command:\n\n    {fields['command']}"
+    )
+
+
+def _kilobytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1000:,.1f} kB"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    cells = list(head)
+    lines = [cells, ["---"] * len(cells), *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,37 @@
+"""The hyper-parameters of weight sharing."""
+
+from dataclasses import dataclass
+
+from compressor.errors import RecipeError
+from compressor.layer_rules import LayerRules, check_rules
+from compressor.sharing.centroids import GRADIENTS
+from compressor.sharing.kmeans import INITIALISATIONS
+from model_store.limits import MAX_CODEBOOK_ENTRIES
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRecipe:
+    """How weights come to share values.
+
+    Attributes:
+        codebook_sizes: the most values of each layer.
+        initialisation: of k-means: `linear`, `density` or `forgy`.
+        entropy_penalty: squared error, relative to the layer's mean square, that a bit of code may cost; 0: nearest.
+        gradient: how a centroid's gradient is formed, see `compressor.sharing.centroids`.
+    """
+
+    codebook_sizes: LayerRules = (("*", 16),)
+    initialisation: str = "linear"
+    entropy_penalty: float = 0.0
+    gradient: str = "layer-sum"
+
+    def __post_init__(self) -> None:
+        check_rules("codebook_sizes", self.codebook_sizes, 1, MAX_CODEBOOK_ENTRIES)
+        if any(size != int(size) for _, size in self.codebook_sizes):
+            raise RecipeError(f"codebook_sizes: {self.codebook_sizes}, must be whole numbers")
+        if self.initialisation not in INITIALISATIONS:
+            raise RecipeError(f"initialisation {self.initialisation!r}, must be one of {', '.join(INITIALISATIONS)}")
+        if self.gradient not in GRADIENTS:
+            raise RecipeError(f"gradient {self.gradient!r}, must be one of {', '.join(GRADIENTS)}")
+        if not 0 <= self.entropy_penalty <= 1:
+            raise RecipeError(f"entropy_penalty = {self.entropy_penalty}, must be in 0..1")

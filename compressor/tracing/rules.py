@@ -1,0 +1,43 @@
+"""Which rule lowers which ATen operator; what is not here has no counterpart in a bundle."""
+
+from compressor.tracing import elementwise, layers, movement, pooling
+from compressor.tracing.lowering import Rule
+
+RULES: dict[str, Rule] = {
+    "aten.conv2d.default": layers.conv_with_numbers,
+    "aten.conv2d.padding": layers.conv_with_words,
+    "aten.linear.default": layers.linear,
+    "aten.addmm.default": layers.addmm,
+    "aten.batch_norm.default": layers.batch_norm_of_module,
+    "aten._native_batch_norm_legit_no_training.default": layers.batch_norm_without_training,
+    "aten.relu.default": elementwise.simple("Relu"),
+    "aten.sigmoid.default": elementwise.simple("Sigmoid"),
+    "aten.silu.default": elementwise.silu,
+    "aten.relu6.default": elementwise.clip(0.0, 6.0),
+    "aten.hardtanh.default": elementwise.clip(-1.0, 1.0),
+    "aten.clamp.default": elementwise.clip(None, None),
+    "aten.clamp_min.default": elementwise.clip(None, None),
+    "aten.add.Tensor": elementwise.both("Add"),
+    "aten.mul.Tensor": elementwise.both("Mul"),
+    "aten.max_pool2d.default": pooling.max_pool,
+    "aten.max_pool2d_with_indices.default": pooling.max_pool,
+    "aten.avg_pool2d.default": pooling.average_pool,
+    "aten.adaptive_avg_pool2d.default": pooling.adaptive_average_pool,
+    "aten.mean.dim": pooling.mean,
+    "aten.flatten.using_ints": movement.reshape,
+    "aten.view.default": movement.reshape,
+    "aten._unsafe_view.default": movement.reshape,
+    "aten.reshape.default": movement.reshape,
+    "aten.squeeze.dim": movement.reshape,
+    "aten.squeeze.dims": movement.reshape,
+    "aten.cat.default": movement.concat,
+    "aten.constant_pad_nd.default": movement.pad,
+    "aten.pad.default": movement.pad,
+    "aten.slice.Tensor": movement.slice,
+    "aten.dropout.default": elementwise.dropout,
+    "aten.alias.default": elementwise.same,
+    "aten.clone.default": elementwise.same,
+    "aten.contiguous.default": elementwise.same,
+    "aten.detach.default": elementwise.same,
+    "aten.lift_fresh_copy.default": elementwise.same,
+}
