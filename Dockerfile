@@ -1,0 +1,24 @@
+# docker build --tag csrve . && docker run --rm --read-only --publish 8000:8000 csrve
+# Another store: --volume "$PWD/models:/store:ro". It holds what serving needs, and no machine-learning framework.
+
+FROM python:3.11-slim AS build
+WORKDIR /source
+COPY pyproject.toml constraints.txt README.md ./
+COPY compressor/ compressor/
+COPY model_store/ model_store/
+COPY service/ service/
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
+    && pip install --no-cache-dir --prefix /installed --constraint constraints.txt /wheel/csrve-*.whl
+
+FROM python:3.11-slim
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+COPY --from=build /installed /usr/local
+COPY store/ /store/
+WORKDIR /tmp
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+ENTRYPOINT ["python", "-m", "service"]
+CMD ["--host", "0.0.0.0", "--store", "/store"]

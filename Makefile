@@ -1,0 +1,47 @@
+# make serve   install what serving needs into .venv, and serve the bundled store
+# make test    install the rest, and run every test
+# make check   formatting, lint and types
+#
+# On the command line: HOST, PORT and STORE of `serve`; PYTHON that makes .venv; TESTS for some of the tests only.
+
+PYTHON := python3
+HOST := 127.0.0.1
+PORT := 8000
+STORE := store
+TESTS := tests
+
+VENV := .venv
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: serve test check format clean
+
+serve: $(VENV)/.serve
+	$(VENV)/bin/python -m service --host $(HOST) --port $(PORT) --store $(STORE)
+
+test: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest $(TESTS)
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find compressor model_store service tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Both stamps stand in one environment: .dev holds all that .serve does.
+$(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable ".[dev]"
+	touch $@ $(VENV)/.serve
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
