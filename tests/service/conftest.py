@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,22 +24,38 @@ def encoded_grey() -> bytes:
     return encode_bundle(residual_bundle(seed=50, input_shape=(1, 12, 10), classes=3))
 
 
-@pytest.fixture
-def store(tmp_path: Path, encoded: bytes, encoded_grey: bytes) -> Store:
-    """`colour` in versions 1 and 2, `grey` in version 1."""
-    store = Store.create(tmp_path / "store")
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, encoded: bytes, encoded_grey: bytes) -> Path:
+    """A store that nobody changes: `colour` in versions 1 and 2, `grey` in version 1."""
+    root = tmp_path_factory.mktemp("published")
+    store = Store(root)
     store.publish("colour", encoded, 1)
     store.publish("colour", encode_bundle(residual_bundle(seed=20)), 2)
     store.publish("grey", encoded_grey, 1)
-    return store
+    return root
 
 
 @pytest.fixture
-def settings(store: Store, tmp_path: Path) -> Settings:
-    return Settings(store=tmp_path / "store", model="colour", threads=1, log_level="error")
+def store(published: Path, tmp_path: Path) -> Store:
+    """A copy of it to change, at `tmp_path / "store"`."""
+    shutil.copytree(published, tmp_path / "store")
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def settings(published: Path) -> Settings:
+    return Settings(store=published, model="colour", threads=1, log_level="error")
 
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
+    """A client of an application that nobody has used."""
+    with TestClient(build_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def steady_client(settings: Settings) -> Iterator[TestClient]:
+    """A client of an application that the module's tests share."""
     with TestClient(build_app(settings), raise_server_exceptions=False) as client:
         yield client

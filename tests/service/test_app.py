@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,10 @@ SURFACE = {
 }
 
 
-def test_the_addresses_are_these_and_no_others(client: TestClient) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
+def test_the_addresses_are_these_and_no_others(steady_client: TestClient) -> None:
+    paths = steady_client.get("/openapi.json").json()["paths"]
     assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == SURFACE
-    assert client.get("/docs").status_code == 200
+    assert steady_client.get("/docs").status_code == 200
     for path in (
         "/",
         "/redoc",
@@ -37,18 +38,18 @@ def test_the_addresses_are_these_and_no_others(client: TestClient) -> None:
         "/x/%2e%2e/models",
         "/predict/x",
     ):
-        assert client.get(path).status_code == 404, path
+        assert steady_client.get(path).status_code == 404, path
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "PUT", "DELETE", "PATCH", "TRACE", "NONSENSE"])
-def test_other_methods_are_refused_and_the_right_one_named(client: TestClient, method: str) -> None:
+def test_other_methods_are_refused_and_the_right_one_named(steady_client: TestClient, method: str) -> None:
     for path, allowed in (("/predict", "POST"), ("/models", "GET"), ("/healthz", "GET")):
-        answer = client.request(method, path)
+        answer = steady_client.request(method, path)
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
-def test_every_error_is_documented_as_a_problem(client: TestClient) -> None:
-    schema = client.get("/openapi.json").json()
+def test_every_error_is_documented_as_a_problem(steady_client: TestClient) -> None:
+    schema = steady_client.get("/openapi.json").json()
     responses = schema["paths"]["/predict"]["post"]["responses"]
     assert set(responses) == {"200", "400", "404", "408", "413", "415", "422", "500", "503", "504"}
     for status, response in responses.items():
@@ -59,8 +60,8 @@ def test_every_error_is_documented_as_a_problem(client: TestClient) -> None:
     assert "HTTPValidationError" not in str(schema)
 
 
-def test_the_body_of_a_prediction_is_documented(client: TestClient) -> None:
-    body = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+def test_the_body_of_a_prediction_is_documented(steady_client: TestClient) -> None:
+    body = steady_client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
     assert set(body["content"]) == {"image/png", "image/jpeg", "image/webp", "multipart/form-data"}
 
 
@@ -74,9 +75,9 @@ def test_a_store_without_a_model_that_can_be_served_is_refused(tmp_path: Path) -
     assert str(caught.value) == f'store "{tmp_path / "empty"}": no model that can be served, must have one'
 
 
-def test_a_default_model_that_is_not_there_is_refused(store: Store, tmp_path: Path) -> None:
+def test_a_default_model_that_is_not_there_is_refused(settings: Settings) -> None:
     with pytest.raises(SettingsError) as caught:
-        build_app(Settings(store=tmp_path / "store", model="nothing"))
+        build_app(replace(settings, model="nothing"))
     assert str(caught.value) == 'model "nothing", must be one of colour, grey'
 
 
@@ -85,11 +86,18 @@ def test_two_applications_live_side_by_side(settings: Settings) -> None:
         assert first.get("/models").json() != {} != second.get("/models").json()
 
 
-def test_the_cpu_path_imports_no_torch(store: Store, tmp_path: Path) -> None:
+def test_a_device_that_is_not_there_is_refused(settings: Settings) -> None:
+    if pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(SettingsError, match=r'^device "cuda": torch cannot use it: '):
+        build_app(replace(settings, device="cuda"))
+
+
+def test_the_cpu_path_imports_no_torch(published: Path) -> None:
     program = (
         "import sys; from pathlib import Path; "
         "from service.app import build_app; from service.settings import Settings; "
-        f"build_app(Settings(store=Path({str(tmp_path / 'store')!r}), model='colour')); import service.server; "
+        f"build_app(Settings(store=Path({str(published)!r}), model='colour')); import service.server; "
         "print(sorted({'torch', 'torchvision', 'scipy'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

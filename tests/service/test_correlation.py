@@ -7,22 +7,22 @@ from starlette.testclient import TestClient
 from tests.service.drawings import png
 
 
-def test_a_sane_request_id_is_echoed(client: TestClient) -> None:
+def test_a_sane_request_id_is_echoed(steady_client: TestClient) -> None:
     for given in ("a", "A.b_c-9", "x" * 64):
-        assert client.get("/healthz", headers={"X-Request-ID": given}).headers["x-request-id"] == given
+        assert steady_client.get("/healthz", headers={"X-Request-ID": given}).headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\u00e9", "<script>", "a;b", '"'])
-def test_another_request_id_is_replaced(client: TestClient, given: str) -> None:
-    found = client.get("/healthz", headers={"X-Request-ID": given.encode("latin-1")}).headers["x-request-id"]
+def test_another_request_id_is_replaced(steady_client: TestClient, given: str) -> None:
+    found = steady_client.get("/healthz", headers={b"X-Request-ID": given.encode("latin-1")}).headers["x-request-id"]
     assert len(found) == 16
     assert int(found, 16) >= 0
 
 
-def test_a_request_is_one_line_of_the_log(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_is_one_line_of_the_log(steady_client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "csrve")
     headers = {"Content-Type": "image/png", "X-Request-ID": "me"}
-    client.post("/predict", content=png(), headers=headers)
+    steady_client.post("/predict", content=png(), headers=headers)
     (record,) = [record for record in caplog.records if record.getMessage() == "request"]
     entry = record.__dict__["entry"]
     json.dumps(entry)
@@ -38,8 +38,8 @@ def test_a_request_is_one_line_of_the_log(client: TestClient, caplog: pytest.Log
     assert entry["bytes_in"] == len(png())
 
 
-def test_probes_are_not_logged(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_probes_are_not_logged(steady_client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "csrve")
     for path in ("/healthz", "/readyz", "/metrics"):
-        client.get(path)
+        steady_client.get(path)
     assert not [record for record in caplog.records if record.getMessage() == "request"]

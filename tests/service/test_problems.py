@@ -39,20 +39,20 @@ def check(client: TestClient, method: str, path: str, **options: object) -> dict
 
 @pytest.mark.parametrize(("query", "content", "headers", "status", "code"), ERRORS, ids=range(len(ERRORS)))
 def test_predictions_fail_in_the_one_shape(
-    client: TestClient, query: str, content: bytes, headers: dict[str, str], status: int, code: str
+    steady_client: TestClient, query: str, content: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
-    body = check(client, "POST", f"/predict{query}", content=content, headers=headers)
+    body = check(steady_client, "POST", f"/predict{query}", content=content, headers=headers)
     assert (body["status"], body["code"]) == (status, code)
 
 
-def test_the_frameworks_own_errors_have_the_one_shape(client: TestClient) -> None:
-    assert check(client, "GET", "/nothing")["code"] == "not_found"
-    assert check(client, "GET", "/predict")["code"] == "method_not_allowed"
-    assert check(client, "GET", "/models/colour?version=x")["code"] == "invalid_query"
+def test_the_frameworks_own_errors_have_the_one_shape(steady_client: TestClient) -> None:
+    assert check(steady_client, "GET", "/nothing")["code"] == "not_found"
+    assert check(steady_client, "GET", "/predict")["code"] == "method_not_allowed"
+    assert check(steady_client, "GET", "/models/colour?version=x")["code"] == "invalid_query"
 
 
-def test_a_problem_reads_like_this(client: TestClient) -> None:
-    assert check(client, "GET", "/models/nothing") == {
+def test_a_problem_reads_like_this(steady_client: TestClient) -> None:
+    assert check(steady_client, "GET", "/models/nothing") == {
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
@@ -62,8 +62,8 @@ def test_a_problem_reads_like_this(client: TestClient) -> None:
     }
 
 
-def test_a_bad_query_names_the_parameter(client: TestClient) -> None:
-    body = check(client, "POST", "/predict?top_k=0&version=x")
+def test_a_bad_query_names_the_parameter(steady_client: TestClient) -> None:
+    body = check(steady_client, "POST", "/predict?top_k=0&version=x")
     assert body["detail"] == (
         "query.version: Input should be a valid integer, unable to parse string as an integer; "
         "query.top_k: Input should be greater than or equal to 1"

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from model_store.store import Store
 from tests.service.drawings import png
 
 
@@ -68,8 +67,16 @@ def serving(store: Path, *flags: str) -> Iterator[Service]:
 
 
 @pytest.fixture
-def service(store: Store, tmp_path: Path) -> Iterator[Service]:
-    with serving(tmp_path / "store", "--model", "colour", "--drain-s", "0.3", "--grace-s", "2") as service:
+def service(published: Path) -> Iterator[Service]:
+    """One to stop."""
+    with serving(published, "--model", "colour", "--drain-s", "0.3", "--grace-s", "2") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def steady_service(published: Path) -> Iterator[Service]:
+    """One that the tests share."""
+    with serving(published, "--model", "colour") as service:
         yield service
 
 
@@ -121,46 +128,48 @@ def test_a_stalled_upload_does_not_hold_the_exit_up(service: Service) -> None:
         assert time.monotonic() - started_s < 15
 
 
-def test_what_is_not_http_gets_a_problem_and_the_next_request_is_served(service: Service) -> None:
+def test_what_is_not_http_gets_a_problem_and_the_next_request_is_served(steady_service: Service) -> None:
     two_lengths = b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"
     negative = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"
     for data in (b"nonsense\r\n\r\n", two_lengths, negative):
-        head, _, body = service.exchange(data).partition(b"\r\n\r\n")
+        head, _, body = steady_service.exchange(data).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400")
         assert b"application/problem+json" in head
         assert json.loads(body)["code"] == "bad_request"
-    assert predict(service)["version"] == 2
+    assert predict(steady_service)["version"] == 2
 
 
-def test_endless_headers_are_cut_off(service: Service) -> None:
+def test_endless_headers_are_cut_off(steady_service: Service) -> None:
     def send() -> None:
-        with service.connect() as connection:
+        with steady_service.connect() as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
             for number in range(100_000):
                 connection.sendall(b"X-%d: " % number + b"x" * 1000 + b"\r\n")
 
     with pytest.raises(OSError, match="reset|pipe|abort"):
         send()
-    assert predict(service)["version"] == 2
+    assert predict(steady_service)["version"] == 2
 
 
-def test_a_body_that_lies_about_its_length_is_refused_or_cut(service: Service) -> None:
+def test_a_body_that_lies_about_its_length_is_refused_or_cut(steady_service: Service) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nConnection: close\r\n"
-    huge = service.exchange(head + b"Content-Length: 99999999999\r\n\r\n")
+    huge = steady_service.exchange(head + b"Content-Length: 99999999999\r\n\r\n")
     assert huge.startswith(b"HTTP/1.1 413")
-    both = service.exchange(head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    both = steady_service.exchange(head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
     assert both.startswith(b"HTTP/1.1 400")
-    tiny_chunks = service.exchange(head + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n")
+    tiny_chunks = steady_service.exchange(
+        head + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n"
+    )
     assert tiny_chunks.startswith(b"HTTP/1.1 415")
-    assert predict(service)["version"] == 2
+    assert predict(steady_service)["version"] == 2
 
 
-def test_a_taken_port_is_one_line_and_status_2(store: Store, tmp_path: Path) -> None:
+def test_a_taken_port_is_one_line_and_status_2(published: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        result = run("--store", str(tmp_path / "store"), "--port", str(port))
+        result = run("--store", str(published), "--port", str(port))
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == f"csrve: 127.0.0.1:{port}: Address already in use, cannot listen there\n"
 
@@ -182,15 +191,6 @@ def test_a_bad_start_is_one_line_and_status_2(flags: list[str], message: str | N
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert message is None or result.stderr == message
-
-
-def test_a_device_that_is_not_there_is_one_line_and_status_2(store: Store, tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    result = run("--store", str(tmp_path / "store"), "--port", "0", "--device", "cuda")
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith('csrve: device "cuda": torch cannot use it: ')
 
 
 def run(*flags: str) -> "subprocess.CompletedProcess[str]":

@@ -4,6 +4,7 @@ import hypothesis.strategies as st
 
 from model_store.bundle import Bundle
 from model_store.graph import Node
+from model_store.tensors import Tensor
 from tests.service.bundles import CONV, WINDOW, bundle_of, floats, residual_bundle, shared
 
 _POOL = {"kernel_shape": (3, 2), "strides": (2, 1), "pads": (1, 0, 2, 1)}
@@ -107,6 +108,7 @@ def convolutions(draw: st.DrawFn) -> Bundle:
         "dilations": dilations,
         "group": (group,),
     }
-    make = draw(st.sampled_from([shared, floats]))
-    weight = make((outputs * group, channels // group, *kernel), draw(st.integers(0, 9)))
+    shape = (outputs * group, channels // group, *kernel)
+    seed = draw(st.integers(0, 9))
+    weight: Tensor = shared(shape, seed) if draw(st.booleans()) else floats(shape, seed)
     return bundle_of([Node("Conv", (0,), (0,), attributes, "conv")], [weight], (channels, height, width))

@@ -6,8 +6,8 @@ from tests.service.drawings import blank_png, draw, encode, form, png
 PNG = {"Content-Type": "image/png"}
 
 
-def test_a_raw_picture_is_classified(client: TestClient) -> None:
-    answer = client.post("/predict", content=png(), headers=PNG)
+def test_a_raw_picture_is_classified(steady_client: TestClient) -> None:
+    answer = steady_client.post("/predict", content=png(), headers=PNG)
     assert answer.status_code == 200
     body = answer.json()
     assert (body["model"], body["version"], len(body["top"])) == ("colour", 2, 4)
@@ -18,35 +18,35 @@ def test_a_raw_picture_is_classified(client: TestClient) -> None:
     assert {candidate["label"] for candidate in body["top"]} == {f"class {index}" for index in range(4)}
 
 
-def test_a_form_and_a_raw_body_get_the_same_answer(client: TestClient) -> None:
+def test_a_form_and_a_raw_body_get_the_same_answer(steady_client: TestClient) -> None:
     body, headers = form({"file": png()})
     raw, formed = (
-        client.post("/predict", content=png(), headers=PNG),
-        client.post("/predict", content=body, headers=headers),
+        steady_client.post("/predict", content=png(), headers=PNG),
+        steady_client.post("/predict", content=body, headers=headers),
     )
     assert raw.json()["top"] == formed.json()["top"]
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_every_format_is_classified(client: TestClient, kind: str) -> None:
+def test_every_format_is_classified(steady_client: TestClient, kind: str) -> None:
     content = encode(draw(), kind.upper())
-    assert client.post("/predict", content=content, headers={"Content-Type": f"image/{kind}"}).status_code == 200
+    assert steady_client.post("/predict", content=content, headers={"Content-Type": f"image/{kind}"}).status_code == 200
 
 
-def test_the_content_counts_not_the_declared_type(client: TestClient) -> None:
-    assert client.post("/predict", content=png(), headers={"Content-Type": "image/jpeg"}).status_code == 200
+def test_the_content_counts_not_the_declared_type(steady_client: TestClient) -> None:
+    assert steady_client.post("/predict", content=png(), headers={"Content-Type": "image/jpeg"}).status_code == 200
 
 
-def test_model_version_and_top_k_are_as_asked(client: TestClient) -> None:
-    body = client.post("/predict?model=grey&version=1&top_k=2", content=png(), headers=PNG).json()
+def test_model_version_and_top_k_are_as_asked(steady_client: TestClient) -> None:
+    body = steady_client.post("/predict?model=grey&version=1&top_k=2", content=png(), headers=PNG).json()
     assert (body["model"], body["version"], len(body["top"])) == ("grey", 1, 2)
-    body = client.post("/predict?version=1&top_k=1000", content=png(), headers=PNG).json()
+    body = steady_client.post("/predict?version=1&top_k=1000", content=png(), headers=PNG).json()
     assert (body["model"], body["version"], len(body["top"])) == ("colour", 1, 4)
 
 
-def test_the_stages_add_up_to_the_total(client: TestClient) -> None:
-    client.post("/predict", content=png(), headers=PNG)
-    timing = client.post("/predict", content=png(400, 300), headers=PNG).json()["timing_ms"]
+def test_the_stages_add_up_to_the_total(steady_client: TestClient) -> None:
+    steady_client.post("/predict", content=png(), headers=PNG)
+    timing = steady_client.post("/predict", content=png(400, 300), headers=PNG).json()["timing_ms"]
     stages = [timing[stage] for stage in ("read", "decode", "queue", "inference")]
     assert min(stages) >= 0
     assert sum(stages) <= timing["total"] + 0.01
@@ -76,15 +76,15 @@ ERRORS = [
 
 @pytest.mark.parametrize(("query", "content", "headers", "status", "code"), ERRORS, ids=range(len(ERRORS)))
 def test_a_bad_request_gets_its_problem(
-    client: TestClient, query: str, content: bytes, headers: dict[str, str], status: int, code: str
+    steady_client: TestClient, query: str, content: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
-    answer = client.post(f"/predict{query}", content=content, headers=headers)
+    answer = steady_client.post(f"/predict{query}", content=content, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert client.post("/predict", content=png(), headers=PNG).status_code == 200
+    assert steady_client.post("/predict", content=png(), headers=PNG).status_code == 200
 
 
-def test_a_chunked_body_over_the_limit_is_refused(client: TestClient) -> None:
-    answer = client.post("/predict", content=(b"x" * 65_536 for _ in range(129)), headers=PNG)
+def test_a_chunked_body_over_the_limit_is_refused(steady_client: TestClient) -> None:
+    answer = steady_client.post("/predict", content=(b"x" * 65_536 for _ in range(129)), headers=PNG)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
