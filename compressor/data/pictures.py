@@ -1,6 +1,7 @@
 """Find the labelled picture files of a data set: `<split>/<class>/<picture>` in a folder or straight from zips."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -59,5 +60,5 @@ def _from_zip(archive: Path, split: str) -> Iterator[PictureFile]:
                 path = PurePosixPath(name)
                 if path.parts[:-2] == (split,) and path.suffix.lower() in PICTURE_SUFFIXES:
                     yield PictureFile(path.parts[-2], path.name, pictures.read(name))
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:  # RuntimeError: encrypted, or unknown
         raise DataError(f"{archive}: not a readable zip ({error})") from error

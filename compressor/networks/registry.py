@@ -54,7 +54,7 @@ def _user_callable(name: str) -> Callable[..., object]:
         raise NetworkError(f"--network {name}: unknown; known are {', '.join(sorted(NETWORKS))} and module:callable")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # the last two: no absolute module name
         raise NetworkError(f"--network {name}: cannot be imported ({error})") from error
     if not callable(found):
         raise NetworkError(f"--network {name}: {attribute} is not callable")

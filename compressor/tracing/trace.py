@@ -113,11 +113,13 @@ class _Lowered:
             raise NetworkError(f"{_place(node)}: operator {node.target} has no counterpart in a bundle")
         try:
             self._values[node] = rule(Lowering(node, self._builder, self._values, self._constants))
-        except NetworkError as error:
+        except (NetworkError, BundleError) as error:
             raise NetworkError(f"{_place(node)}: {error}") from error
 
     def _fold(self, node: fx.Node) -> None:
         """Compute now what depends on constants alone (a transposed weight, say)."""
+        if not all(source in self._constants for source in node.all_input_nodes):
+            raise NetworkError(f"{_place(node)}: operator {node.target} depends on the batch, must not")
         arguments, keywords = fx.map_arg((node.args, node.kwargs), lambda source: self._constants[source][0])
         target: Any = node.target
         result = target(*arguments, **keywords)
