@@ -1,7 +1,7 @@
 """What a bundle is and where its bytes go, as plain values and as text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from model_store.accounting import account
@@ -21,12 +21,33 @@ _HEADINGS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """What is told of a bundle wherever it is described.
+
+    Attributes:
+        nonzeros: non-zero values of all tensors.
+        sparsity: share of the weights that is zero.
+        bits_per_weight: bits of the file for each parameter of the dense network, pruned ones too.
+        accuracy: a share; None where none was recorded.
+    """
+
+    architecture: str
+    parameters: int
+    nonzeros: int
+    sparsity: float
+    dense_bytes: int
+    bundle_bytes: int
+    compression_ratio: float
+    bits_per_weight: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """A bundle's figures and its byte table.
 
     Attributes:
-        summary: architecture, parameters, nonzeros, sparsity, dense_bytes, bundle_bytes, compression_ratio,
-            bits_per_weight (of all parameters, pruned ones too) and accuracy (a share; None where none was recorded).
+        summary: the fields of `Figures` by name.
         by_layer: layer -> kind of byte -> bytes; "" for what belongs to no layer. Sums to bundle_bytes.
         by_kind: kind of byte -> bytes. Sums to bundle_bytes.
     """
@@ -39,21 +60,22 @@ class Description:
 def describe(data: bytes) -> Description:
     """Decode a bundle and account for its bytes. Raises BundleError where it is not sound."""
     accounting = account(data)
-    return Description(_summarise(decode_bundle(data), len(data)), accounting.by_layer(), accounting.by_kind())
+    return Description(asdict(figures_of(decode_bundle(data), len(data))), accounting.by_layer(), accounting.by_kind())
 
 
-def _summarise(bundle: Bundle, size_bytes: int) -> dict[str, Any]:
-    return {
-        "architecture": bundle.architecture,
-        "parameters": bundle.parameters,
-        "nonzeros": bundle.nonzeros,
-        "sparsity": bundle.sparsity,
-        "dense_bytes": bundle.dense_bytes,
-        "bundle_bytes": size_bytes,
-        "compression_ratio": bundle.dense_bytes / size_bytes,
-        "bits_per_weight": 8 * size_bytes / max(1, bundle.parameters),
-        "accuracy": _accuracy(bundle),
-    }
+def figures_of(bundle: Bundle, size_bytes: int) -> Figures:
+    """The figures of a bundle whose file has `size_bytes`."""
+    return Figures(
+        bundle.architecture,
+        bundle.parameters,
+        bundle.nonzeros,
+        bundle.sparsity,
+        bundle.dense_bytes,
+        size_bytes,
+        bundle.dense_bytes / size_bytes,
+        8 * size_bytes / bundle.parameters,
+        _accuracy(bundle),
+    )
 
 
 def _accuracy(bundle: Bundle) -> float | None:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from model_store.accounting import Accounting, account
 from model_store.bundle import Bundle
+from model_store.description import figures_of
 from model_store.graph import Node
 from model_store.store import StoredBundle
 from service.engine import Plan
@@ -13,21 +15,12 @@ from service.schemas import Layer, ModelDetails, Preparation
 
 def describe_model(stored: StoredBundle, bundle: Bundle, plan: Plan, decode_ms: float) -> ModelDetails:
     """Everything about a version that is loaded."""
-    size_bytes = len(stored.data)
     accounting = account(stored.data)
     preprocessing = bundle.preprocessing
     return ModelDetails(
         name=stored.name,
         version=stored.version,
-        architecture=bundle.architecture,
-        parameters=bundle.parameters,
-        nonzeros=bundle.nonzeros,
-        sparsity=bundle.sparsity,
-        dense_bytes=bundle.dense_bytes,
-        bundle_bytes=size_bytes,
-        compression_ratio=bundle.dense_bytes / size_bytes,
-        bits_per_weight=8 * size_bytes / max(1, bundle.parameters),
-        accuracy=_accuracy(bundle),
+        **asdict(figures_of(bundle, len(stored.data))),
         decode_ms=decode_ms,
         resident_bytes=plan.resident_bytes,
         bytes_by_kind=accounting.by_kind(),
@@ -42,14 +35,6 @@ def describe_model(stored: StoredBundle, bundle: Bundle, plan: Plan, decode_ms: 
         ),
         provenance=dict(bundle.provenance),
     )
-
-
-def _accuracy(bundle: Bundle) -> float | None:
-    """The recorded accuracy, which is whatever the bundle's maker wrote: anything but a share is no accuracy."""
-    accuracy = bundle.provenance.get("accuracy")
-    if isinstance(accuracy, bool) or not isinstance(accuracy, int | float):
-        return None
-    return float(accuracy) if 0 <= accuracy <= 1 else None
 
 
 def _layers(bundle: Bundle, accounting: Accounting, plan: Plan) -> list[Layer]:
