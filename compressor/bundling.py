@@ -51,7 +51,7 @@ def _tensor(values: np.ndarray, source: str, *, shared: bool) -> Tensor:
     distinct = len(np.unique(rounded))
     if distinct > MAX_CODEBOOK_ENTRIES:
         raise CompressorError(f"{source}: {distinct} distinct weights, must share at most {MAX_CODEBOOK_ENTRIES}")
-    return exact_codebook(values)
+    return exact_codebook(rounded)
 
 
 def dense_bytes_of(network: nn.Module) -> int:

@@ -38,7 +38,7 @@ def read_citation(changes: dict[str, Any]) -> CompressRecipe:
     """
     try:
         return CompressRecipe(**_arguments(changes))
-    except TypeError as error:
+    except (TypeError, ValueError, AttributeError) as error:  # names, numbers, or nesting that do not fit
         raise RecipeError(f"citation of another version's recipe ({error})") from error
 
 

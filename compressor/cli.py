@@ -19,8 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (CompressorError, StoreError) as error:
-        print(f"compressor: {error}", file=sys.stderr)
+    except (CompressorError, StoreError, OSError) as error:  # OSError: a full disk, a file where a folder must be
+        print(f"compressor: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("compressor: interrupted; resume with the same command", file=sys.stderr)

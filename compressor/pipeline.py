@@ -59,7 +59,8 @@ class Compression:
         *,
         progress: bool = True,
     ) -> None:
-        self.network = network
+        # The layout that training leaves, from the start: a resumed run must add in the same order, to the last bit.
+        self.network = with_layout(network, torch.channels_last)
         self.card = card
         self.data = data
         self.recipe = recipe

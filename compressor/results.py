@@ -57,8 +57,8 @@ def read_records(folder: Path) -> list[Record]:
     for path in sorted(folder.glob("*.json")):
         try:
             record = Record(path.stem, json.loads(path.read_text()))
-            record.row()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            record.row(), _section(record)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
             raise CompressorError(f"{path}: not a record of a compression ({error!r})") from error
         records.append(record)
     if not records:
@@ -93,8 +93,9 @@ def with_summary(readme: str, records: Iterable[Record]) -> str:
 def write_results(folder: Path, page: Path, readme: Path) -> None:
     """Make both documents anew from the records."""
     records = read_records(folder)
+    made = with_summary(readme.read_text(), records)
     page.write_text(results_page(records))
-    readme.write_text(with_summary(readme.read_text(), records))
+    readme.write_text(made)
 
 
 def _section(record: Record) -> str:

@@ -53,6 +53,8 @@ class RunFolder:
         if result.exists():
             tensors, metadata = load_tensors(result)
             apply_weights(network, tensors, str(result))
+            if "holdout_accuracy" not in metadata:
+                raise CheckpointError(f"{result}: not the result of a stage, has no holdout_accuracy")
             return StageResult(float(metadata["holdout_accuracy"]), fingerprint)
         with self._timed(name):
             accuracy = work(checkpoint)
@@ -83,7 +85,10 @@ class RunFolder:
 
     def minutes(self) -> dict[str, float]:
         """Minutes spent in each stage so far, in this and earlier sessions."""
-        return {str(name): float(value) for name, value in self.read("minutes.json").items()}
+        try:
+            return {name: float(value) for name, value in self.read("minutes.json").items()}
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{self.path / 'minutes.json'}: not readable ({error})") from error
 
     def read(self, name: str) -> dict[str, Any]:
         """A JSON file of the folder; {} where there is none.
@@ -96,7 +101,9 @@ class RunFolder:
             content = json.loads(path.read_text()) if path.exists() else {}
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path}: not readable ({error})") from error
-        return dict(content)
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{path}: not readable ({type(content).__name__}, must be an object)")
+        return content
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file of the folder, whole or not at all."""

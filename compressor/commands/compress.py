@@ -10,6 +10,7 @@ from compressor.commands.options import (
     add_device,
     add_store,
     add_training,
+    changed_augmentation,
     changed_training,
     choose_device,
     given,
@@ -103,6 +104,7 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
     shared_by_both = ("batch_size", "ema_decay", "holdout", "seed", "precision", "compile")
     both = given(options, shared_by_both)
     centroids = _given(options, {"centroid_epochs": "epochs", "centroid_learning_rate": "learning_rate"})
+    centroids["augmentation"] = changed_augmentation(recipe.centroids.augmentation, options)
     return CompressRecipe(
         _changed_pruning(recipe, options),
         changed_training(recipe.retrain, options),

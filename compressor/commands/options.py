@@ -88,9 +88,18 @@ def changed_training(recipe: TrainRecipe, options: argparse.Namespace) -> TrainR
         RecipeError: an option is out of its range.
     """
     changes = given(options, _DIRECT)
-    changes["augmentation"] = dataclasses.replace(recipe.augmentation, **given(options, ("padding", "flip", "cutout")))
+    changes["augmentation"] = changed_augmentation(recipe.augmentation, options)
     changes["small_phase"] = _small_phase(recipe.small_phase, options.small_epochs, options.small_side)
     return dataclasses.replace(recipe, **changes)
+
+
+def changed_augmentation(augmentation: Augmentation, options: argparse.Namespace) -> Augmentation:
+    """The augmentation with the options given.
+
+    Raises:
+        RecipeError: an option is out of its range.
+    """
+    return dataclasses.replace(augmentation, **given(options, ("padding", "flip", "cutout")))
 
 
 def _small_phase(phase: SmallPhase | None, epochs: int | None, side: int | None) -> SmallPhase | None:

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 from compressor.commands.options import add_store
-from compressor.commands.sources import is_bundle, read_bundle
+from compressor.commands.sources import BUNDLE_SUFFIX, is_bundle, read_bundle
 from compressor.errors import CompressorError
 from compressor.networks import NETWORKS, build_network, input_shape_of
 from compressor.tracing import trace_network
@@ -59,7 +59,8 @@ def _rows_of(options: argparse.Namespace) -> list[LayerRow]:
         shapes = [tensor.shape for tensor in traced.tensors]
         dense = [math.prod(shape) for shape in shapes]
         return layer_rows(traced.graph, input_shape_of(options.target), shapes, dense)
-    if not is_bundle(options.target) or ("/" not in options.target and options.store is None):
+    named = "/" in options.target or options.target.endswith(BUNDLE_SUFFIX) or options.store is not None
+    if not named or not is_bundle(options.target):
         raise CompressorError(f"{options.target}: must be a bundle, module:callable, or one of {', '.join(NETWORKS)}")
     bundle: Bundle = read_bundle(options.target, options.store)
     nonzeros = [tensor.nonzeros for tensor in bundle.tensors]

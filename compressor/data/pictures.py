@@ -1,5 +1,6 @@
 """Find the labelled picture files of a data set: `<split>/<class>/<picture>` in a folder or straight from zips."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from compressor.errors import DataError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+# What zipfile raises on damaged or foreign archives; RuntimeError says "encrypted", ValueError that a name is no text.
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +63,5 @@ def _from_zip(archive: Path, split: str) -> Iterator[PictureFile]:
                 path = PurePosixPath(name)
                 if path.parts[:-2] == (split,) and path.suffix.lower() in PICTURE_SUFFIXES:
                     yield PictureFile(path.parts[-2], path.name, pictures.read(name))
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:  # RuntimeError: encrypted, or unknown
+    except DAMAGED_ZIP as error:
         raise DataError(f"{archive}: not a readable zip ({error})") from error

@@ -36,10 +36,10 @@ def masks_by_score(scores: Mapping[str, Tensor], sparsity: float, floors: Mappin
     guarded = {name: _guard(score, floors[name]) for name, score in scores.items()}
     flat = torch.cat([score.flatten() for score in guarded.values()])
     kept = max(round((1 - sparsity) * len(flat)), int(flat.isinf().sum()))
-    if kept == len(flat):
-        return {name: torch.ones_like(score, dtype=torch.bool) for name, score in guarded.items()}
-    threshold = flat.kthvalue(len(flat) - kept).values
-    return {name: score > threshold for name, score in guarded.items()}
+    mask = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
+    mask[flat.topk(kept, sorted=False).indices] = True  # by count, not by a border: equal scores may lie on it
+    parts = mask.split([score.numel() for score in scores.values()])
+    return {name: part.reshape(score.shape) for (name, score), part in zip(scores.items(), parts, strict=True)}
 
 
 def _guard(score: Tensor, floor: float) -> Tensor:

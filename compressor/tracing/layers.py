@@ -26,7 +26,7 @@ def conv_with_numbers(lowering: Lowering) -> int:
 def conv_with_words(lowering: Lowering) -> int:
     """padding = "same" puts the odd pixel at the bottom and the right, as torch does."""
     weight = lowering.constant(1, "weight")
-    if lowering.argument(4, "padding") == "valid" or weight is None:
+    if lowering.argument(4, "padding", "valid") == "valid" or weight is None:
         return _conv(lowering, (0, 0, 0, 0))
     dilations = pair(lowering.argument(5, "dilation", 1))
     height, width = (d * (k - 1) for d, k in zip(dilations, weight[0].shape[2:], strict=True))

@@ -20,7 +20,9 @@ class MovingAverage:
         self.steps += 1
         decay = min(self.decay, self.steps / (self.steps + 9))
         ours, theirs = self.network.state_dict(), network.state_dict()
-        floating = [name for name, value in ours.items() if value.is_floating_point()]
+        tensors = {value.data_ptr(): name for name, value in ours.items() if value.is_floating_point()}
+        floating = list(tensors.values())  # a tied weight moves once, whatever its names
         torch._foreach_lerp_([ours[n] for n in floating], [theirs[n] for n in floating], 1 - decay)
-        for name in ours.keys() - set(floating):
-            ours[name].copy_(theirs[name])
+        for name, value in ours.items():
+            if not value.is_floating_point():
+                value.copy_(theirs[name])

@@ -52,10 +52,10 @@ def two_layers(seed: int = 0) -> nn.Sequential:
     return nn.Sequential(nn.Linear(6, 5, bias=False), nn.Tanh(), nn.Linear(5, 3))
 
 
-def draw(count: int, seed: int, side: int = 8) -> ImageSet:
-    """Grey pictures, as many of each class: a horizontal bar, a square dot, a vertical pole."""
+def draw(count: int, seed: int, side: int = 8, noise: int = 60) -> ImageSet:
+    """Grey pictures, as many of each class: a horizontal bar, a square dot, a vertical pole; noise below `noise`."""
     random = np.random.default_rng(seed)
-    pixels = random.integers(0, 60, (count, 1, side, side), dtype=np.uint8)
+    pixels = random.integers(0, noise, (count, 1, side, side), dtype=np.uint8)
     labels = np.arange(count) % len(CLASSES)
     thick = max(1, side // 8)
     for picture, label in zip(pixels[:, 0], labels, strict=True):

@@ -28,14 +28,21 @@ def judge(data: bytes) -> Bundle | BundleError:
 def agree(data: bytes) -> bool:
     """Hold production and the reference decoder to one verdict and one content; whether they accept."""
     found = judge(data)
-    try:
-        expected = reference_decoder.decode(data)
-    except Refused as refusal:
-        assert isinstance(found, BundleError), f"accepted what the document refuses: {refusal}"
+    expected = reference_verdict(data)
+    if isinstance(expected, Refused):
+        assert isinstance(found, BundleError), f"accepted what the document refuses: {expected}"
         return False
     assert isinstance(found, Bundle), f"refused what the document accepts: {found}"
     assert_same(found, expected)
     return True
+
+
+def reference_verdict(data: bytes) -> reference_decoder.ReferenceBundle | Refused:
+    """What the second decoder makes of the bytes."""
+    try:
+        return reference_decoder.decode(data)
+    except Refused as refusal:
+        return refusal
 
 
 def assert_same(found: Bundle, expected: reference_decoder.ReferenceBundle) -> None:
@@ -59,3 +66,10 @@ def assert_same(found: Bundle, expected: reference_decoder.ReferenceBundle) -> N
     for tensor, array in zip(found.tensors, expected.tensors, strict=True):
         assert tensor.shape == array.shape
         assert np.array_equal(tensor.to_dense().view(np.uint32), array.view(np.uint32))
+
+
+def refusal(data: bytes) -> str:
+    """Class and message of the error that refuses the bytes."""
+    error = judge(data)
+    assert isinstance(error, BundleError)
+    return f"{type(error).__name__}: {error}"

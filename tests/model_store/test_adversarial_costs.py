@@ -2,11 +2,11 @@
 
 The promise that holds, in bytes of memory beyond the file's own:
 
-- Refusing: whatever the fields say, nothing is taken for a count before the bytes that the count needs are there. The
-  objects that the fields become are bounded by the file: at most 2 x the file + 1 MB.
-- Accepting: 8 symbols can stand in a byte of payload and a symbol becomes a position (8 bytes), a code (2) and what is
-  needed on the way. The peak is below 24 bytes a symbol (11 to 20 were measured); decoders hold 10 bytes a non-zero at the end. Tables are
-  looked up in 8 kB each, twice while they are joined: at most 16 MB for the 1,024 that a bundle may have.
+- Refusing: whatever the fields say, nothing is taken for a count before the bytes that the count needs are there. What
+  is taken is bounded by the file: 2 x the file + 1 MB.
+- Accepting: 8 symbols can stand in a byte of payload, and a symbol becomes a position (8 bytes), a code (2) and what is
+  needed on the way. The peak is below 24 bytes a symbol (11 to 20 were measured); a decoded bundle holds 10 bytes a
+  non-zero. Tables are looked up in 8 kB each, twice while they are joined: 16 MB for the 1,024 that a bundle may have.
 """
 
 import math

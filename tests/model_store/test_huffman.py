@@ -1,6 +1,5 @@
 import heapq
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -89,10 +88,11 @@ def test_codes_are_those_of_the_example_in_rfc_1951() -> None:
 def test_codes_are_canonical_and_complete(counts: list[int]) -> None:
     table = fit_table(np.array(counts))
     ordered = sorted((len(code), symbol, code.to01()) for symbol, code in table.codes().items())
-    fractions = [Fraction(int(code, 2), 1 << length) for length, _, code in ordered]
-    assert fractions[0] == 0
-    for (here, length), following in pairwise([*zip(fractions, (item[0] for item in ordered), strict=True), (1, 0)]):
-        assert here + Fraction(1, 1 << length) == (following if isinstance(following, int) else following[0])
+    position = Fraction(0)
+    for length, _, code in ordered:
+        assert Fraction(int(code, 2), 1 << length) == position
+        position += Fraction(1, 1 << length)
+    assert position == 1
 
 
 def test_lookup_gives_symbol_and_length_for_every_window() -> None:

@@ -17,7 +17,7 @@ def draw(count: int, seed: int = 0) -> np.ndarray:
 
 
 def decode_one(stream: CodedStream, table: HuffmanTable = SKEWED, lane_log2: int = 8) -> list[int]:
-    return decode_streams([stream], [table], lane_log2, ["here"])[0].tolist()
+    return [int(symbol) for symbol in decode_streams([stream], [table], lane_log2, ["here"])[0]]
 
 
 @pytest.mark.parametrize("lane_log2", [8, 9, 12])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from model_store.errors import BundleTooLarge, MalformedBundle
 from model_store.provenance import decode_provenance, encode_provenance
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | TEXT
 VALUES = st.recursive(
     SCALARS | st.floats(allow_nan=False, allow_infinity=False),
@@ -63,8 +63,21 @@ def test_any_other_spelling_is_refused(spelling: bytes) -> None:
 
 @pytest.mark.parametrize(
     "spelling",
-    [b"", b"{", b'{"a":01}', b'{"a":.5}', b"{'a':1}", b'\xef\xbb\xbf{"a":1}', b'{"a":"\xc3\xa9"}', b"{}{}"]
-    + [b"[" * 65_536, b'{"a":' * 10_000, b'{"a":' + b"9" * 5_000 + b"}", b'{"a":"\x01"}', b"{}\0"],
+    [
+        b"",
+        b"{",
+        b'{"a":01}',
+        b'{"a":.5}',
+        b"{'a':1}",
+        b'\xef\xbb\xbf{"a":1}',
+        b'{"a":"\xc3\xa9"}',
+        b'{"a":"\x01"}',
+        b"{}{}",
+        b"{}\0",
+        b"[" * 65_536,
+        b'{"a":' * 10_000,
+        b'{"a":' + b"9" * 5_000 + b"}",
+    ],
 )
 def test_what_is_not_json_in_ascii_is_refused(spelling: bytes) -> None:
     with pytest.raises(MalformedBundle, match=r"^provenance: not JSON in ASCII \(\w+\)$"):

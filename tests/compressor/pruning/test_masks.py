@@ -68,7 +68,7 @@ def test_the_layer_of_a_weight_is_its_path(parameter: str, layer: str) -> None:
 def test_nonzero_masks_are_the_zeros_of_the_network_itself() -> None:
     network = two_layers()
     with torch.no_grad():
-        network[0].weight[1, 2] = 0
+        prunable_parameters(network)["0.weight"][1, 2] = 0
     masks = nonzero_masks(network)
     assert [name for name, mask in masks.items() if not mask.all()] == ["0.weight"]
     assert (~masks["0.weight"]).nonzero().tolist() == [[1, 2]]
@@ -111,7 +111,7 @@ def test_momentum_from_before_the_mask_does_not_revive_a_weight() -> None:
 def test_a_layer_without_gradient_is_no_obstacle() -> None:
     network = two_layers()
     FixedMasks(half_masks(network)).before_step(network)
-    assert network[0].weight.grad is None
+    assert prunable_parameters(network)["0.weight"].grad is None
 
 
 def test_fixed_masks_do_not_change_with_the_masks_they_were_made_from() -> None:

@@ -48,7 +48,7 @@ def test_the_lamp_scores_of_a_layer_of_zeros_are_0() -> None:
 
 
 def test_both_scores_go_by_name() -> None:
-    assert SCORES == {"magnitude": magnitude_scores, "lamp": lamp_scores}
+    assert {"magnitude": magnitude_scores, "lamp": lamp_scores} == SCORES
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.001, 0.1, 1 / 3, 0.5, 0.777, 0.95, 0.99])

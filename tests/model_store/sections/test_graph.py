@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from model_store.errors import BundleError, BundleTooLarge, MalformedBundle, TruncatedBundle
+from model_store.errors import BundleError, BundleTooLarge, TruncatedBundle
 from model_store.graph import Graph, Node
 from model_store.sections.graph import read_graph, write_graph
 from model_store.wire import Reader

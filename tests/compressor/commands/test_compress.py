@@ -1,0 +1,102 @@
+"""`compress`: what each option changes in the recipe, and whose holdout it keeps."""
+
+import argparse
+import dataclasses
+from typing import Any
+
+import pytest
+
+from compressor.commands import compress
+from compressor.commands.compress import changed_recipe
+from compressor.data.augmentation import Augmentation
+from compressor.errors import RecipeError
+from compressor.networks.card import NetworkCard
+from compressor.recipes import RECIPES, CompressRecipe
+from compressor.training.recipe import SmallPhase
+from tests.compressor.blobs import TINY_CARD
+
+REQUIRED = ("--weights", "w.safetensors", "--data", "d", "--store", "s", "--name", "n", "--run", "r")
+
+
+def changed(*arguments: str, recipe: CompressRecipe = RECIPES["default"]) -> CompressRecipe:
+    parser = argparse.ArgumentParser()
+    compress.add_arguments(parser)
+    return changed_recipe(recipe, parser.parse_args([*REQUIRED, *arguments]))
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_without_options_a_recipe_stays_what_it_is(name: str) -> None:
+    assert changed(recipe=RECIPES[name]) == RECIPES[name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part", "fields"),
+    [
+        (("--method", "threshold"), "prune", {"method": "threshold"}),
+        (("--sparsity", "0.9"), "prune", {"sparsity": 0.9}),
+        (("--prune-begin", "0.1", "--prune-end", "0.5"), "prune", {"begin": 0.1, "end": 0.5}),
+        (("--refresh-steps", "7"), "prune", {"refresh_steps": 7}),
+        (("--score", "lamp"), "prune", {"score": "lamp"}),
+        (("--floors", "first=0.5,*=0.03"), "prune", {"floors": (("first", 0.5), ("*", 0.03))}),
+        (("--quality", "1.5"), "prune", {"quality": (("*", 1.5),)}),
+        (("--rounds", "3"), "prune", {"rounds": 3}),
+        (("--codebook-size", "linear=32,*=8"), "share", {"codebook_sizes": (("linear", 32), ("*", 8))}),
+        (("--initialisation", "density"), "share", {"initialisation": "density"}),
+        (("--entropy-penalty", "0.01"), "share", {"entropy_penalty": 0.01}),
+        (("--gradient", "sum"), "share", {"gradient": "sum"}),
+        (("--centroid-epochs", "2"), "centroids", {"epochs": 2}),
+        (("--centroid-learning-rate", "0.001"), "centroids", {"learning_rate": 0.001}),
+        (("--epochs", "2"), "retrain", {"epochs": 2}),
+        (("--learning-rate", "0.01"), "retrain", {"learning_rate": 0.01}),
+        (("--weight-decay", "0.001"), "retrain", {"weight_decay": 0.001}),
+        (("--small-epochs", "2", "--small-side", "24"), "retrain", {"small_phase": SmallPhase(2, 24)}),
+    ],
+)
+def test_each_option_changes_its_own_part_alone(arguments: tuple[str, ...], part: str, fields: dict[str, Any]) -> None:
+    default = RECIPES["default"]
+    expected = dataclasses.replace(default, **{part: dataclasses.replace(getattr(default, part), **fields)})
+    assert changed(*arguments) == expected
+    assert expected != default
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields"),
+    [
+        (("--seed", "4"), {"seed": 4}),
+        (("--holdout", "99"), {"holdout": 99}),
+        (("--batch-size", "32"), {"batch_size": 32}),
+        (("--ema-decay", "0.5"), {"ema_decay": 0.5}),
+        (("--precision", "bf16"), {"precision": "bf16"}),
+        (("--compile",), {"compile": True}),
+        (("--teacher-share", "0.4"), {"teacher_share": 0.4}),
+        (("--padding", "2", "--no-flip", "--cutout", "3"), {"augmentation": Augmentation(2, False, 3)}),
+    ],
+)
+def test_what_concerns_data_and_machine_changes_both_trainings(
+    arguments: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    assert changed(*arguments) == RECIPES["default"].with_both(**fields)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--sparsity", "1"), "schedule: sparsity 1.0 from 0.0 to 0.6"),
+        (("--floors", "0.1x"), "rule '0.1x', must be a number or pattern=number"),
+        (("--codebook-size", "2.5"), "codebook_sizes: (('*', 2.5),), must be whole numbers"),
+        (("--teacher-share", "2"), "teacher_share = 2.0, must be in 0.0..1.0"),
+        (("--centroid-epochs", "0"), "epochs = 0, must be in 1..100000"),
+    ],
+)
+def test_options_outside_their_range_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        changed(*arguments)
+    assert str(caught.value).startswith(message)
+
+
+def test_the_split_is_the_one_of_the_dense_training_where_the_weights_know_it() -> None:
+    default = RECIPES["default"]
+    trained = dataclasses.replace(TINY_CARD, training={"recipe": {"holdout": 24, "seed": 5, "epochs": 3}})
+    assert compress._inherit_split(default, trained) == default.with_both(holdout=24, seed=5)
+    for foreign in (TINY_CARD, NetworkCard("lenet300", TINY_CARD.preprocessing, ("a", "b"), {"test_accuracy": 0.5})):
+        assert compress._inherit_split(default, foreign) == default

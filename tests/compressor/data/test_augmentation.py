@@ -1,0 +1,90 @@
+import pytest
+import torch
+from torch import Tensor
+
+from compressor.data.augmentation import Augmentation
+from compressor.errors import RecipeError
+from tests.compressor.toys import exactly
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def numbered(count: int = 32, height: int = 6, width: int = 5) -> Tensor:
+    """No two pixels alike, none 0."""
+    return torch.arange(1.0, count * 3 * height * width + 1).view(count, 3, height, width)
+
+
+def test_a_crop_is_a_slice_of_the_padded_picture() -> None:
+    images = numbered()
+    cropped = Augmentation(padding=2, flip=False).apply(images, seeded())
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    offsets = set()
+    for picture, around in zip(cropped, padded, strict=True):
+        places = [
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if torch.equal(around[:, top : top + 6, left : left + 5], picture)
+        ]
+        assert len(places) == 1
+        offsets.add(places[0])
+    assert {top for top, _ in offsets} == set(range(5))
+    assert {left for _, left in offsets} == set(range(5))
+
+
+def test_a_flip_mirrors_about_half_of_the_pictures_left_to_right() -> None:
+    images = numbered(200)
+    flipped = Augmentation(padding=0, flip=True).apply(images, seeded())
+    mirrored = [torch.equal(after, before.flip(2)) for after, before in zip(flipped, images, strict=True)]
+    kept = [torch.equal(after, before) for after, before in zip(flipped, images, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, kept, strict=True))
+    assert 70 < sum(mirrored) < 130
+
+
+def test_cutout_blanks_one_rectangle_of_at_most_its_size_and_nothing_else() -> None:
+    images = numbered(300, 9, 8)
+    cut = Augmentation(padding=0, flip=False, cutout=4).apply(images, seeded())
+    areas = set()
+    for after, before in zip(cut, images, strict=True):
+        blank = after[0] == 0
+        assert torch.equal(after == 0, blank.expand(3, -1, -1))
+        assert torch.equal(after[:, ~blank], before[:, ~blank])
+        rows, columns = blank.any(1).nonzero().flatten(), blank.any(0).nonzero().flatten()
+        assert torch.equal(blank, blank.any(1)[:, None] & blank.any(0)[None])
+        assert (rows.diff() == 1).all()
+        assert (columns.diff() == 1).all()
+        assert 1 <= len(rows) <= 4
+        assert 1 <= len(columns) <= 4
+        areas.add(int(blank.sum()))
+    assert max(areas) == 16
+    assert min(areas) < 4
+
+
+def test_without_any_part_pictures_stay_as_they_are() -> None:
+    images = numbered()
+    assert torch.equal(Augmentation(padding=0, flip=False, cutout=0).apply(images, seeded()), images)
+
+
+def test_augmentation_leaves_its_input_alone() -> None:
+    images = numbered()
+    Augmentation(padding=2, flip=True, cutout=3).apply(images, seeded())
+    assert torch.equal(images, numbered())
+
+
+def test_augmentation_is_reproduced_by_the_generator_and_by_nothing_else() -> None:
+    augmentation = Augmentation(padding=2, flip=True, cutout=3)
+    torch.manual_seed(1)
+    first = augmentation.apply(numbered(), seeded(7))
+    torch.manual_seed(2)
+    again = augmentation.apply(numbered(), seeded(7))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, augmentation.apply(numbered(), seeded(8)))
+
+
+@pytest.mark.parametrize(("padding", "cutout"), [(-1, 0), (0, -1)])
+def test_negative_sizes_are_refused(padding: int, cutout: int) -> None:
+    message = f"augmentation: padding {padding}, cutout {cutout}, must not be negative"
+    with pytest.raises(RecipeError, match=exactly(message)):
+        Augmentation(padding=padding, cutout=cutout)
