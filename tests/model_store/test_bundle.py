@@ -26,7 +26,7 @@ def same(first: Bundle, second: Bundle) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_decoding_what_was_encoded_gives_the_bundle(seed: int) -> None:
     """P19."""
@@ -36,7 +36,7 @@ def test_decoding_what_was_encoded_gives_the_bundle(seed: int) -> None:
     assert encode_bundle(decode_bundle(data)) == data
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_a_bundle_of_another_writer_is_read_the_same(seed: int) -> None:
     bundle = random_bundle(seed)

@@ -24,16 +24,15 @@ def heap_based(counts: list[int]) -> tuple[int, int]:
 
 
 def best_under_the_limit(counts: list[int], limit: int) -> int:
-    """Fewest bits of any code with lengths up to `limit`: all rising length vectors, by dynamic programming."""
-    ordered = sorted(counts, reverse=True)
-    best = {Fraction(0): 0}
-    for count in ordered:
-        following: dict[Fraction, int] = {}
+    """Fewest bits of any code with lengths up to `limit`: every choice of lengths, by the Kraft sum it takes."""
+    best = {0: 0}
+    for count in counts:
+        following: dict[int, int] = {}
         for kraft, bits in best.items():
             for length in range(1, limit + 1):
-                total = kraft + Fraction(1, 1 << length)
-                if total <= 1:
-                    following[total] = min(following.get(total, 1 << 60), bits + length * count)
+                total = kraft + (1 << limit - length)
+                if total <= 1 << limit and bits + length * count < following.get(total, 1 << 62):
+                    following[total] = bits + length * count
         best = following
     return min(best.values())
 

@@ -37,7 +37,7 @@ def test_every_count_up_to_three_lanes_round_trips() -> None:
         assert decode_one(encode_stream(symbols[:count], 0, SKEWED, 8)) == symbols[:count].tolist()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 1000), max_size=6), st.integers(0, 2**32 - 1), st.integers(8, 12))
 def test_many_streams_of_many_tables_decode_together(sizes: list[int], seed: int, lane_log2: int) -> None:
     generator = np.random.default_rng(seed)

@@ -39,14 +39,14 @@ def every_layout(tensor: SharedTensor) -> list[int]:
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.floats(0, 1))
 def test_the_layout_chosen_is_the_smallest_of_all(seed: int, shape: tuple[int, ...], density: float) -> None:
     tensor = random_shared(np.random.default_rng(seed), shape, density)
     assert bits_of(lay_out(tensor)) == min(every_layout(tensor))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.floats(0, 1))
 def test_what_is_laid_out_gives_back_positions_and_codes(seed: int, shape: tuple[int, ...], density: float) -> None:
     tensor = random_shared(np.random.default_rng(seed), shape, density)
