@@ -13,6 +13,7 @@ from compressor.errors import CheckpointError
 from compressor.training.files import load_tensors
 
 NESTED_UNDER = ("state_dict_ema", "model_ema", "ema", "state_dict", "model_state_dict", "model", "net", "network")
+MAX_NESTING = 8
 PREFIXES = ("module.", "_orig_mod.", "average.", "ema_model.", "model.", "net.", "network.", "backbone.")
 RENAMED = ((re.compile(r"^fc\."), "linear."), (re.compile(r"\.downsample\."), ".shortcut."))  # torchvision -> ours
 OPTIONAL = ("num_batches_tracked", "n_averaged")  # counters that inference never reads
@@ -37,7 +38,9 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _flat_state(content: object, path: Path) -> dict[str, Tensor]:
     """The innermost dictionary of tensors, whatever it is nested under."""
-    while isinstance(content, Mapping):
+    for _ in range(MAX_NESTING):  # a damaged file may hold a dictionary that holds itself
+        if not isinstance(content, Mapping):
+            break
         inner = next((content[key] for key in NESTED_UNDER if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

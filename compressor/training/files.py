@@ -55,4 +55,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path}: metadata {METADATA_KEY} is a {type(metadata).__name__}, must be a JSON object")
     return tensors, metadata

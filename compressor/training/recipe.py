@@ -17,6 +17,10 @@ class SmallPhase:
     epochs: int
     side: int
 
+    def __post_init__(self) -> None:
+        _within("small_phase epochs", self.epochs, 0, 100_000)
+        _within("small_phase side", self.side, 1, 4096)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainRecipe:

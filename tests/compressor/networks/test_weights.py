@@ -222,3 +222,13 @@ def test_the_published_resnet20_scores_as_published() -> None:
     images = load_images(str(root / "cifar10"), "test", preprocessing.input_shape, progress=False)
     assert len(images) == 10_000
     assert accuracy_of(network, images, preprocessing) == pytest.approx(0.9173, abs=1e-9)
+
+
+def test_a_dictionary_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "loop.pth"
+    content: dict[str, object] = {}
+    content["state_dict"] = content
+    torch.save(content, path)
+
+    with pytest.raises(CheckpointError, match="holds no dictionary of tensors, must hold a state_dict"):
+        load_weights(path)

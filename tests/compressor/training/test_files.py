@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import nn
 
 from compressor.errors import CheckpointError
-from compressor.training.files import load_tensors, save_tensors, write_text
+from compressor.training.files import METADATA_KEY, load_tensors, save_tensors, write_text
 
 METADATA = {"epoch": 3, "history": [{"loss": 0.1, "accuracy": 1 / 3}], "none": None}
 
@@ -92,4 +92,12 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=rf"\A{path}: not a readable safetensors file \(No such file or directory"
     ):
+        load_tensors(path)
+
+
+def test_metadata_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.safetensors"
+    path.write_bytes(save({"w": torch.zeros(1)}, metadata={METADATA_KEY: "[]"}))
+
+    with pytest.raises(CheckpointError, match="metadata csrve is a list, must be a JSON object"):
         load_tensors(path)

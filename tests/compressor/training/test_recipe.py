@@ -94,3 +94,8 @@ def test_only_the_small_phase_shrinks_pictures() -> None:
     recipe = TrainRecipe(small_phase=SmallPhase(epochs=2, side=24))
     assert [recipe.side_at(epoch) for epoch in range(4)] == [24, 24, None, None]
     assert TrainRecipe().side_at(0) is None
+
+
+def test_a_small_phase_without_pixels_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"^small_phase side = 0, must be in 1\.\.4096$"):
+        SmallPhase(1, 0)
