@@ -11,6 +11,9 @@ from typing import Any
 import torch
 
 
+CPU_INFO = Path("/proc/cpuinfo")
+
+
 def csrve_version() -> str:
     """The installed distribution's version; that of a bare checkout is unknown."""
     try:
@@ -35,7 +38,7 @@ def surroundings() -> dict[str, Any]:
 
 def _processor() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in CPU_INFO.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:

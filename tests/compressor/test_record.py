@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import compressor.record
 from compressor.record import csrve_version, surroundings
 
 
@@ -43,13 +44,11 @@ def test_the_accelerator_is_named_where_there_is_one(monkeypatch: pytest.MonkeyP
     assert surroundings()["accelerator"] == "a large one"
 
 
-def test_the_processor_is_named_also_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> str:
-        raise OSError("no such file")
-
-    monkeypatch.setattr(Path, "read_text", lambda path: "flags : a\nmodel name\t: Fast CPU 9000\n")
+def test_the_processor_is_named_also_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compressor.record, "CPU_INFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags : a\nmodel name\t: Fast CPU 9000\n")
     assert surroundings()["processor"] == "Fast CPU 9000"
-    monkeypatch.setattr(Path, "read_text", refuse)
+    (tmp_path / "cpuinfo").unlink()
     monkeypatch.setattr(platform, "processor", lambda: "")
     assert surroundings()["processor"] == platform.machine()
 
