@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-
 CPU_INFO = Path("/proc/cpuinfo")
 
 
