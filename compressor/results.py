@@ -1,13 +1,15 @@
 """The tables of README and docs/results.md, made from the recorded runs in docs/results and from nothing else."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from compressor.errors import CompressorError
+from model_store.accounting import KINDS
 
+STAGES = ("dense", "prune", "share", "centroids", "decoded")  # prune-1, prune-2 where there are rounds
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 HEAD = """# Results
 
@@ -101,9 +103,9 @@ def write_results(folder: Path, page: Path, readme: Path) -> None:
 def _section(record: Record) -> str:
     fields = record.fields
     total = fields["bundle_bytes"]
-    kinds = [[kind, f"{size:,}", f"{size / total:.1%}"] for kind, size in fields["bytes_by_kind"].items()]
+    kinds = [[kind, f"{size:,}", f"{size / total:.1%}"] for kind, size in _in_order(fields["bytes_by_kind"], KINDS)]
     kinds.append(["**file**", f"{sum(fields['bytes_by_kind'].values()):,}", "100.0%"])
-    stages = [[stage, f"{accuracy:.2%}"] for stage, accuracy in fields["holdout_accuracies"].items()]
+    stages = [[stage, f"{accuracy:.2%}"] for stage, accuracy in _in_order(fields["holdout_accuracies"], STAGES)]
     return "\n\n".join(
         [
             f"## {fields['architecture']}, `{fields['name']}`",
@@ -114,6 +116,16 @@ def _section(record: Record) -> str:
             _conditions(fields),
         ]
     )
+
+
+def _in_order(values: Mapping[str, Any], order: Sequence[str]) -> list[tuple[str, Any]]:
+    """Items by the entry of `order` that their name begins with, which JSON with sorted keys has lost."""
+
+    def rank(item: tuple[str, Any]) -> tuple[int, str]:
+        begins = [index for index, name in enumerate(order) if item[0].startswith(name)]
+        return (begins[0] if begins else len(order), item[0])
+
+    return sorted(values.items(), key=rank)
 
 
 def _conditions(fields: Mapping[str, Any]) -> str:

@@ -46,6 +46,10 @@ def peak_bytes(function: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
+def judging_peak_bytes(data: bytes) -> int:
+    return peak_bytes(lambda: judge(data))
+
+
 def overwritten(data: bytes) -> list[bytes]:
     """Each byte of each section replaced by each number at which a limit, a sign or a word ends."""
     contents = split(data)
@@ -65,14 +69,17 @@ def test_p4_no_number_in_any_place_makes_a_decoder_take_memory() -> None:
         if isinstance(found, Bundle):
             assert sum(math.prod(tensor.shape) for tensor in found.tensors) < 100
     assert refused > 1000
-    assert peak_bytes(lambda: [judge(data) for data in overwritten(SMALLEST)[::7]]) < MEGABYTE
+    assert max(judging_peak_bytes(data) for data in overwritten(SMALLEST)[::7]) < MEGABYTE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(GOLDEN) - {"smallest"}))
 def test_p4_no_number_in_any_place_of_the_other_golden_files(name: str) -> None:
-    mutants = overwritten(GOLDEN[name])
-    assert peak_bytes(lambda: [judge(data) is None for data in mutants]) < 2 * len(GOLDEN[name]) + MEGABYTE
+    for number, data in enumerate(overwritten(GOLDEN[name])):
+        if number % 4:
+            judge(data)
+        else:
+            assert judging_peak_bytes(data) < 2 * len(data) + MEGABYTE
 
 
 def bombs() -> list[bytes]:
@@ -102,7 +109,7 @@ def bombs() -> list[bytes]:
 def test_p13_expansion_bombs_are_refused_for_less_than_a_megabyte() -> None:
     for data in bombs():
         assert isinstance(judge(data), BundleError)
-        assert peak_bytes(lambda data=data: judge(data)) < 2 * len(data) + MEGABYTE  # type: ignore[misc]
+        assert judging_peak_bytes(data) < 2 * len(data) + MEGABYTE
 
 
 def test_p13_bombs_are_refused_where_memory_is_limited() -> None:
