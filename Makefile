@@ -1,6 +1,7 @@
-# make serve   install what serving needs into .venv, and serve the bundled store
-# make test    install the rest, and run every test
-# make check   formatting, lint and types
+# make serve      install what serving needs into .venv, and serve the bundled store
+# make test       install the rest, and run the tests
+# make test-slow  run the tests that take minutes: long fuzzing, many processes, deep networks
+# make check      formatting, lint and types
 #
 # On the command line: HOST, PORT and STORE of `serve`; PYTHON that makes .venv; TESTS for some of the tests only.
 
@@ -13,13 +14,16 @@ TESTS := tests
 VENV := .venv
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test check format clean
+.PHONY: serve test test-slow check format clean
 
 serve: $(VENV)/.serve
 	$(VENV)/bin/python -m service --host $(HOST) --port $(PORT) --store $(STORE)
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest $(TESTS)
+	$(VENV)/bin/python -m pytest -m "not slow" $(TESTS)
+
+test-slow: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest -m slow $(TESTS)
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .

@@ -129,7 +129,12 @@ def test_make_serve_installs_the_core_only_and_serves_the_bundled_store() -> Non
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_test_and_make_check_install_what_they_run() -> None:
-    for target, command in (("test", "-m pytest tests\n"), ("check", "ruff format --check .\n")):
+    targets = {
+        "test": '-m pytest -m "not slow" tests\n',
+        "test-slow": "-m pytest -m slow tests\n",
+        "check": "ruff format --check .\n",
+    }
+    for target, command in targets.items():
         said = make_says(target)
         assert '--constraint constraints.txt --editable ".[dev]"\n' in said
         assert command in said
