@@ -1,0 +1,27 @@
+// Huffman decoding of the lanes of a bundle, four at a time.
+#pragma once
+
+#include <cstdint>
+
+namespace csrve {
+
+constexpr int kCodeBits = 12;        // the longest code
+constexpr int kTableEntries = 1 << kCodeBits;
+
+// One lane: `count` symbols from bit `start` of the payload on, to `output` on, coded with a table.
+struct Lane {
+    int64_t start;
+    int64_t count;
+    int64_t output;
+    int64_t table;
+};
+
+// Decodes every lane, in whatever bits the payload has: behind its last byte it reads as zeros and a lane that runs past it
+// stays there, so that the caller finds the lane's end where it must not be.
+//
+// tables: [tables][4096] of symbol << 4 | length, as HuffmanTable.lookup gives it, lengths 1..12.
+// ends: the bit behind the last symbol of each lane.
+void decode_lanes(const uint8_t* payload, int64_t size_bytes, const uint16_t* tables, const Lane* lanes, int64_t count,
+                  uint16_t* symbols, int64_t* ends);
+
+}  // namespace csrve
