@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
@@ -33,10 +34,12 @@ std::vector<Lane> lanes_of(const Vector1<int64_t>& starts, const Vector1<int64_t
         require(start >= 0 && start <= payload_bits, "lanes: start");
         require(count >= 0 && count <= space - written, "lanes: count");
         require(table >= 0 && table < known_tables, "lanes: table");
-        lanes.push_back({start, count, written, table});
+        lanes.push_back({start, count, written, table, static_cast<int64_t>(lane)});
         written += count;
     }
     require(written == space, "lanes: symbols");
+    // Lanes that go side by side should end together.
+    std::stable_sort(lanes.begin(), lanes.end(), [](const Lane& a, const Lane& b) { return a.count > b.count; });
     return lanes;
 }
 
@@ -64,4 +67,7 @@ void decode(const Vector1<uint8_t>& payload, const Vector1<uint16_t>& lookup, co
 
 }  // namespace
 
-NB_MODULE(_lanes_native, module) { module.def("decode", &decode); }
+NB_MODULE(_lanes_native, module) {
+    module.def("decode", &decode);
+    module.attr("CODE_BITS") = kCodeBits;
+}

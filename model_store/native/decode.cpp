@@ -33,7 +33,10 @@ uint64_t careful_window(const uint8_t* payload, int64_t size_bytes, int64_t byte
 int64_t finish(const uint8_t* payload, int64_t size_bytes, const uint16_t* table, int64_t bit, int64_t count,
                uint16_t* symbols) {
     for (int64_t at = 0; at < count; ++at) {
-        const uint64_t window = careful_window(payload, size_bytes, bit >> 3) << (bit & 7);
+        const int64_t byte = bit >> 3;
+        const bool inside = byte + kWindowBytes <= size_bytes;
+        const uint64_t word = inside ? big_endian(payload + byte) : careful_window(payload, size_bytes, byte);
+        const uint64_t window = word << (bit & 7);
         const uint16_t entry = table[window >> (64 - kCodeBits)];
         symbols[at] = entry >> 4;
         bit += entry & 15;
@@ -84,12 +87,12 @@ void decode_lanes(const uint8_t* payload, int64_t size_bytes, const uint16_t* ta
             }
         }
         for (int lane = 0; lane < kLanes; ++lane)
-            ends[first + lane] = finish(payload, size_bytes, table[lane], bit[lane], mine[lane].count - done,
-                                        out[lane] + done);
+            ends[mine[lane].index] = finish(payload, size_bytes, table[lane], bit[lane], mine[lane].count - done,
+                                            out[lane] + done);
     }
     for (; first < count; ++first)
-        ends[first] = finish(payload, size_bytes, tables + lanes[first].table * kTableEntries, lanes[first].start,
-                             lanes[first].count, symbols + lanes[first].output);
+        ends[lanes[first].index] = finish(payload, size_bytes, tables + lanes[first].table * kTableEntries,
+                                          lanes[first].start, lanes[first].count, symbols + lanes[first].output);
 }
 
 }  // namespace csrve

@@ -14,10 +14,11 @@ struct Lane {
     int64_t count;
     int64_t output;
     int64_t table;
+    int64_t index;  // where its end goes
 };
 
-// Decodes every lane, in whatever bits the payload has: behind its last byte it reads as zeros and a lane that runs past it
-// stays there, so that the caller finds the lane's end where it must not be.
+// Decodes every lane, whatever bits the payload has: behind its last byte it reads as zeros, and a lane that runs past it
+// ends where the caller does not expect it. Lanes of like count should follow each other.
 //
 // tables: [tables][4096] of symbol << 4 | length, as HuffmanTable.lookup gives it, lengths 1..12.
 // ends: the bit behind the last symbol of each lane.
