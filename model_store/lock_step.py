@@ -3,16 +3,23 @@
 In numpy every lane advances by one symbol a step, so that S steps decode any number of lanes of S symbols.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from model_store.limits import MAX_CODE_LENGTH
 
-try:
-    from model_store import _lanes_native
-except ImportError:  # built without a compiler
-    _lanes_native = None  # type: ignore[assignment]
+
+def _find_decoder() -> Callable[..., None] | None:
+    try:
+        from model_store._lanes_native import decode
+    except ImportError:  # built without a compiler
+        return None
+    return decode
+
+
+_decode = _find_decoder()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,12 +46,12 @@ def decode_lanes(lanes: Lanes, payload: bytes, lookup: np.ndarray) -> tuple[np.n
     Returns:
         The symbols uint16 of all lanes, one after the other, and the bit int64 behind the last one of each.
     """
-    if _lanes_native is None:
+    if _decode is None:
         return lock_step(lanes, payload, lookup)
     symbols = np.empty(int(lanes.counts.sum()), dtype=np.uint16)
     ends = np.empty_like(lanes.starts)
     data = np.frombuffer(payload, dtype=np.uint8)
-    _lanes_native.decode(data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends)
+    _decode(data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends)
     return symbols, ends
 
 

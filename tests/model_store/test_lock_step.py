@@ -47,14 +47,14 @@ def test_both_decoders_give_back_what_was_coded(sizes: list[int], seed: int, lan
     streams = [
         encode_stream(item, at, table, lane_log2) for at, (item, table) in enumerate(zip(symbols, tables, strict=True))
     ]
-    for decoder in (_lanes_native, None):
+    for decoder in (_lanes_native.decode, None):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "_lanes_native", decoder)
+            patch.setattr(module, "_decode", decoder)
             decoded = decode_streams(streams, tables, lane_log2, ["here"] * len(streams))
         assert [item.tolist() for item in decoded] == [item.tolist() for item in symbols]
 
 
-@pytest.mark.parametrize("decoder", [_lanes_native, None], ids=["native", "numpy"])
+@pytest.mark.parametrize("decoder", [_lanes_native.decode, None], ids=["native", "numpy"])
 @pytest.mark.parametrize(
     ("stream", "lengths", "message"),
     [
@@ -67,7 +67,7 @@ def test_both_decoders_give_back_what_was_coded(sizes: list[int], seed: int, lan
 def test_both_decoders_refuse_alike(
     monkeypatch: pytest.MonkeyPatch, decoder: object, stream: CodedStream, lengths: tuple[int, ...], message: str
 ) -> None:
-    monkeypatch.setattr(module, "_lanes_native", decoder)
+    monkeypatch.setattr(module, "_decode", decoder)
     with pytest.raises(MalformedBundle) as caught:
         decode_streams([stream], [HuffmanTable(lengths)], 8, ["here"])
     assert str(caught.value) == message
@@ -109,6 +109,7 @@ def test_the_extension_refuses_a_table_with_a_length_of_0() -> None:
 
 def test_numpy_takes_over_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "model_store._lanes_native", None)
-    monkeypatch.setattr(module, "_lanes_native", None)
+    monkeypatch.setattr(module, "_decode", module._find_decoder())
+    assert module._decode is None
     stream = encode_stream(np.array([2, 0, 0, 1], np.uint16), 0, HuffmanTable((1, 2, 2)), 8)
     assert lanes_module.decode_streams([stream], [HuffmanTable((1, 2, 2))], 8, ["here"])[0].tolist() == [2, 0, 0, 1]

@@ -10,6 +10,7 @@ constexpr int64_t kCacheFloats = 6 * 1024;   // of the input, for one tile: thre
 constexpr int64_t kSumFloats = 32 * 1024;    // of a task's sums, which lie in the second level
 constexpr int64_t kMinBlockChannels = 8;     // finer blocks only cost pointers
 constexpr int64_t kTasksPerThread = 4;
+constexpr int64_t kBlockWork = 384;  // vector products of a row in a block that make up for loading and storing its sums
 
 void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
@@ -181,11 +182,13 @@ Schedule Convolution::schedule(const Kernels& kernels, int64_t lanes, int thread
     int64_t tile_floats = 0;
     for (const Tile& tile : schedule.tiles) tile_floats = std::max<int64_t>(tile_floats, tile.vectors * kernels.width);
 
-    // Blocks that fit the cache, but with enough to do in each row that its loop pays.
+    // Blocks that fit the cache or nearly so; or none, where a row would find too little to do in each.
     const int64_t rows = row_groups(), entries = static_cast<int64_t>(entries_.size() + quads_.size());
-    schedule.merge = std::min(blocks_, std::max<int64_t>(1, channels_in_cache(tile_floats, lanes) / block_channels_));
     const int64_t vectors = tile_floats / kernels.width;
-    while (schedule.merge < blocks_ && entries * schedule.merge * vectors < 64 * rows * blocks_) schedule.merge *= 2;
+    auto pays = [&](int64_t merge) { return entries * merge * vectors >= kBlockWork * rows * blocks_; };
+    schedule.merge = std::max<int64_t>(1, channels_in_cache(tile_floats, lanes) / block_channels_);
+    if (!pays(schedule.merge)) schedule.merge *= 2;
+    if (!pays(schedule.merge)) schedule.merge = blocks_;
     schedule.merge = std::min(schedule.merge, blocks_);
 
     const int64_t row_floats = tile_floats * (quads_.empty() ? 1 : kQuad);

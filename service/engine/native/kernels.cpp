@@ -50,17 +50,32 @@ void write_row(const TileJob& job, int64_t row, const float* sums) {
     }
 }
 
+Finish finish_of(const TileJob& job, int64_t row) {
+    const Segment& only = job.segments[0];
+    const float* residual = job.residual ? job.residual + row * job.residual_channel + only.residual : nullptr;
+    float* target = job.output + row * job.output_channel + only.target;
+    return {job.bias ? job.bias[row] : 0.0f, job.low, job.high, residual, target};
+}
+
 void tile_of_entries(const TileJob& job) {
     const AddProducts add = kAddProducts[job.vectors];
     const int64_t row_floats = job.vectors * kWidth;
+    const bool whole = job.segment_count == 1 && job.segments[0].step == 1 && job.segments[0].count == row_floats;
     for (int64_t block = 0; block < job.blocks; block += job.merge) {
         const bool last = block + job.merge >= job.blocks;
         const int64_t next = last ? job.blocks : block + job.merge;
         for (int64_t row = job.first_row; row < job.last_row; ++row) {
             const int32_t* starts = job.starts + row * (job.blocks + 1);
             float* sums = job.sums + (row - job.first_row) * row_floats;
-            add(job.input, job.entries + starts[block], job.entries + starts[next], job.lanes, sums, block == 0);
-            if (last) write_row(job, row, sums);
+            const Entry* first = job.entries + starts[block];
+            const Entry* end = job.entries + starts[next];
+            if (last && whole) {
+                const Finish finish = finish_of(job, row);
+                add(job.input, first, end, job.lanes, sums, block == 0, &finish);
+            } else {
+                add(job.input, first, end, job.lanes, sums, block == 0, nullptr);
+                if (last) write_row(job, row, sums);
+            }
         }
     }
 }

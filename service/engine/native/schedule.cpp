@@ -69,7 +69,9 @@ void add_segments(Schedule& schedule, const Walk& walk, Tile& tile) {
     const int64_t row_floats = walk.pitch * walk.lanes, used = walk.width * walk.lanes;
     const int64_t end = tile.position + static_cast<int64_t>(tile.vectors) * walk.vector_width;
     tile.first_segment = static_cast<int64_t>(schedule.segments.size());
-    for (int64_t y = tile.position / row_floats; y < walk.height && y * row_floats < end; ++y) {
+    // A row may reach into the next one's pitch: where windows overlap just the border that the two share.
+    const int64_t top = tile.position < used ? 0 : (tile.position - used) / row_floats + 1;
+    for (int64_t y = top; y < walk.height && y * row_floats < end; ++y) {
         const int64_t first = std::max(tile.position, y * row_floats), last = std::min(end, y * row_floats + used);
         if (first < last) add_row(schedule, walk, y, first - y * row_floats, last - first, first - tile.position);
     }

@@ -13,8 +13,16 @@ namespace {
 using csrve::Entry;
 using csrve::QuadEntry;
 
+// Where finished sums go that make one whole run of the output: they need not leave the registers in between.
+struct Finish {
+    float bias, low, high;
+    const float* residual;  // or null
+    float* target;
+};
+
 template <int T, int U>
-void add_products(const float* input, const Entry* entry, const Entry* end, int64_t lanes, float* sums, bool first) {
+void add_products(const float* input, const Entry* entry, const Entry* end, int64_t lanes, float* sums, bool first,
+                  const Finish* finish) {
     Vector total[U][T];
     for (int t = 0; t < T; ++t) total[0][t] = first ? Vector{} : load(sums + t * kWidth);
     for (int u = 1; u < U; ++u)
@@ -38,7 +46,15 @@ void add_products(const float* input, const Entry* entry, const Entry* end, int6
     }
     for (int u = 1; u < U; ++u)
         for (int t = 0; t < T; ++t) total[0][t] += total[u][t];
-    for (int t = 0; t < T; ++t) store(sums + t * kWidth, total[0][t]);
+    if (!finish) {
+        for (int t = 0; t < T; ++t) store(sums + t * kWidth, total[0][t]);
+        return;
+    }
+    const Vector bias = splat(finish->bias), low = splat(finish->low), high = splat(finish->high);
+    for (int t = 0; t < T; ++t) total[0][t] += bias;
+    if (finish->residual)
+        for (int t = 0; t < T; ++t) total[0][t] += load(finish->residual + t * kWidth);
+    for (int t = 0; t < T; ++t) store(finish->target + t * kWidth, clamp(total[0][t], low, high));
 }
 
 // Four output channels: their sums lie `stride` floats apart.
@@ -65,7 +81,7 @@ void add_quad_products(const float* input, const QuadEntry* entry, const QuadEnt
         for (int t = 0; t < T; ++t) store(sums + r * stride + t * kWidth, total[r][t]);
 }
 
-using AddProducts = void (*)(const float*, const Entry*, const Entry*, int64_t, float*, bool);
+using AddProducts = void (*)(const float*, const Entry*, const Entry*, int64_t, float*, bool, const Finish*);
 using AddQuadProducts = void (*)(const float*, const QuadEntry*, const QuadEntry*, int64_t, float*, int64_t, bool);
 
 constexpr AddProducts kAddProducts[csrve::kMaxVectors + 1] = {

@@ -5,7 +5,7 @@ import numpy as np
 
 from model_store.bundle import Bundle
 from model_store.graph import Node
-from model_store.tensors import SharedTensor
+from model_store.tensors import SharedTensor, Tensor
 from service.engine.numpy_engine import NumpyPlan
 from tests.service.bundles import CONV, bundle_of, floats
 
@@ -55,7 +55,7 @@ def layers(draw: st.DrawFn) -> Bundle:
         Node("Conv", (1,), (1, 2), window, "conv"),
     ]
     weights = [sparse((inputs, 2, 1, 1), 1.0, seed), sparse((outputs, inputs // group, *kernel), density, seed + 1)]
-    tensors = [*weights, floats((outputs,), seed)]
+    tensors: list[Tensor] = [*weights, floats((outputs,), seed)]
     if draw(st.booleans()):
         nodes += [Node("Sigmoid", (2,)), Node("Conv", (1,), (3,), window, "other")]
         nodes += [Node("Add", (4, 3)), Node("Relu", (5,))]

@@ -22,8 +22,8 @@ from tests.service.engine.networks import NETWORKS
 
 pytest.importorskip("service.engine._native", reason="built without a compiler")
 
-from service.engine import _native  # noqa: E402
-from service.engine.native_engine import NativePlan, instruction_sets  # noqa: E402
+from service.engine import _native
+from service.engine.native_engine import NativePlan, instruction_sets
 
 CASES = operator_cases()
 SETS = instruction_sets()
