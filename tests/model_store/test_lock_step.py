@@ -1,3 +1,4 @@
+import functools
 import sys
 
 import numpy as np
@@ -16,18 +17,21 @@ from model_store.lock_step import Lanes, decode_lanes, lock_step
 _lanes_native = pytest.importorskip("model_store._lanes_native", reason="built without a compiler")
 
 
-def random_table(generator: np.random.Generator) -> HuffmanTable:
-    """Of any alphabet, codes of up to the longest length among them."""
-    alphabet = int(generator.integers(1, 1024))
-    counts = np.maximum(1, (10.0 ** generator.uniform(0, 6, alphabet)).astype(np.int64))
-    return fit_table(counts)
+@functools.cache
+def some_tables() -> list[HuffmanTable]:
+    """Of alphabets from one symbol to all, with codes of up to the longest length among them."""
+    generator = np.random.default_rng(0)
+    return [
+        fit_table(np.maximum(1, (10.0 ** generator.uniform(0, 6, alphabet)).astype(np.int64)))
+        for alphabet in (1, 2, 9, 40, 300, 1023)
+    ]
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 2**32 - 1), st.integers(1, 13))
 def test_both_decoders_read_any_bits_alike(payload: bytes, seed: int, lanes: int) -> None:
     generator = np.random.default_rng(seed)
-    tables = [random_table(generator) for _ in range(3)]
+    tables = [some_tables()[index] for index in generator.integers(0, 6, 3)]
     lookup = np.concatenate([table.lookup() for table in tables])
     where = Lanes(
         generator.integers(0, 8 * len(payload) + 1, lanes),
@@ -38,11 +42,11 @@ def test_both_decoders_read_any_bits_alike(payload: bytes, seed: int, lanes: int
         np.testing.assert_array_equal(got, expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=6), st.integers(0, 2**32 - 1), st.integers(8, 12))
 def test_both_decoders_give_back_what_was_coded(sizes: list[int], seed: int, lane_log2: int) -> None:
     generator = np.random.default_rng(seed)
-    symbols = [generator.integers(0, generator.integers(1, 1024), size).astype(np.uint16) for size in sizes]
+    symbols = [generator.integers(0, generator.integers(1, 200), size).astype(np.uint16) for size in sizes]
     tables = [fit_table(np.bincount(item)) for item in symbols]
     streams = [
         encode_stream(item, at, table, lane_log2) for at, (item, table) in enumerate(zip(symbols, tables, strict=True))
