@@ -1,11 +1,20 @@
 """Engines: each turns a bundle into a Plan that runs batches of pictures. One interface, whatever the device."""
 
+import logging
+
 from model_store.bundle import Bundle
 from service.engine.numpy_engine import NumpyPlan
 from service.engine.plan import Plan
 from service.errors import EngineUnavailable
 
+try:
+    from service.engine.native_engine import NativePlan
+except ImportError:  # built without a compiler
+    NativePlan = None  # type: ignore[assignment, misc]
+
 __all__ = ["Plan", "compile_plan"]
+
+_log = logging.getLogger(__name__)
 
 
 def compile_plan(bundle: Bundle, device: str = "cpu", threads: int = 1) -> Plan:
@@ -13,8 +22,9 @@ def compile_plan(bundle: Bundle, device: str = "cpu", threads: int = 1) -> Plan:
 
     Args:
         device: "cpu", or a torch device such as "cuda", which needs torch.
-        threads: how many threads one batch may use, where the engine decides that itself. The numpy engine does not:
-            its matrix products run on the process-wide BLAS threads, which `python -m service --threads` sets.
+        threads: how many threads one batch may use, where the engine decides that itself. The numpy engine, which takes
+            over where the native one was not built or refuses a network, does not: its matrix products run on the
+            process-wide BLAS threads, which `python -m service --threads` sets.
 
     Raises:
         EngineUnavailable: torch or the device is missing.
@@ -22,7 +32,7 @@ def compile_plan(bundle: Bundle, device: str = "cpu", threads: int = 1) -> Plan:
     if threads < 1:
         raise EngineUnavailable(f"threads {threads}, must be at least 1")
     if device == "cpu":
-        return NumpyPlan(bundle)
+        return _compile_for_cpu(bundle, threads)
     try:
         from service.engine.torch_engine import TorchPlan
     except ModuleNotFoundError as error:
@@ -32,3 +42,16 @@ def compile_plan(bundle: Bundle, device: str = "cpu", threads: int = 1) -> Plan:
             f'device "{device}": needs torch, which is not installed (pip install csrve[gpu])'
         ) from None
     return TorchPlan(bundle, device)
+
+
+def _compile_for_cpu(bundle: Bundle, threads: int) -> Plan:
+    if NativePlan is None:
+        _log.warning("engine: numpy, as the native engine was not built")
+        return NumpyPlan(bundle)
+    try:
+        plan = NativePlan(bundle, threads)
+    except EngineUnavailable as error:
+        _log.warning("engine: numpy (%s)", error)
+        return NumpyPlan(bundle)
+    _log.info("engine: %s", plan.name)
+    return plan

@@ -1,0 +1,92 @@
+"""Many lanes of Huffman codes decoded side by side: in C++ where the extension was built, in numpy elsewhere.
+
+In numpy every lane advances by one symbol a step, so that S steps decode any number of lanes of S symbols.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from model_store.limits import MAX_CODE_LENGTH
+
+
+def _find_decoder() -> Callable[..., None] | None:
+    try:
+        from model_store._lanes_native import decode
+    except ImportError:  # built without a compiler
+        return None
+    return decode
+
+
+_decode = _find_decoder()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lanes:
+    """Where lanes lie in a payload: int64 [lanes] each.
+
+    Attributes:
+        starts: the first bit.
+        counts: symbols, the last being as many as are left.
+        tables: which Huffman table.
+    """
+
+    starts: np.ndarray
+    counts: np.ndarray
+    tables: np.ndarray
+
+
+def decode_lanes(lanes: Lanes, payload: bytes, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decode lanes, whatever bits they hold: behind its end the payload reads as zeros.
+
+    Args:
+        lookup: uint16 [tables * 2**MAX_CODE_LENGTH], `HuffmanTable.lookup` of each table, one after the other.
+
+    Returns:
+        The symbols uint16 of all lanes, one after the other, and the bit int64 behind the last one of each.
+    """
+    if _decode is None:
+        return lock_step(lanes, payload, lookup)
+    symbols = np.empty(int(lanes.counts.sum()), dtype=np.uint16)
+    ends = np.empty_like(lanes.starts)
+    data = np.frombuffer(payload, dtype=np.uint8)
+    _decode(data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends)
+    return symbols, ends
+
+
+def lock_step(lanes: Lanes, payload: bytes, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same in numpy.
+
+    Lanes are ranked by falling symbol count, so that those still running at a step are a prefix, and the output of one
+    step is one contiguous row.
+    """
+    order = np.argsort(-lanes.counts, kind="stable")
+    counts = lanes.counts[order]
+    running = np.searchsorted(-counts, -np.arange(int(counts.max())), side="left")
+    rows = np.cumsum(running) - running
+    windows = _windows(payload)
+    output = np.empty(int(running.sum()), dtype=np.uint16)
+    position = lanes.starts[order]
+    base = lanes.tables[order] << MAX_CODE_LENGTH
+    mask = (1 << MAX_CODE_LENGTH) - 1
+    for row, count in zip(rows.tolist(), running.tolist(), strict=True):
+        here = position[:count]
+        bits = windows.take(here >> 3, mode="clip") >> (24 - MAX_CODE_LENGTH - (here & 7))
+        entries = lookup.take((bits & mask) + base[:count])
+        output[row : row + count] = entries >> 4
+        here += entries & 15
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    symbols = [output[rows[:count] + rank[lane]] for lane, count in enumerate(lanes.counts.tolist())]
+    return np.concatenate(symbols), position[rank]
+
+
+def _windows(payload: bytes) -> np.ndarray:
+    """The 24 bits from every byte on, uint32 [bytes + 1]: a code and its bit offset in one look."""
+    padded = np.frombuffer(payload + b"\0\0\0", dtype=np.uint8)
+    windows = padded[:-2].astype(np.uint32)
+    for following in (padded[1:-1], padded[2:]):
+        windows <<= 8
+        windows |= following
+    return windows

@@ -1,0 +1,28 @@
+// Huffman decoding of the lanes of a bundle, four at a time.
+#pragma once
+
+#include <cstdint>
+
+namespace csrve {
+
+constexpr int kCodeBits = 12;        // the longest code
+constexpr int kTableEntries = 1 << kCodeBits;
+
+// One lane: `count` symbols from bit `start` of the payload on, to `output` on, coded with a table.
+struct Lane {
+    int64_t start;
+    int64_t count;
+    int64_t output;
+    int64_t table;
+    int64_t index;  // where its end goes
+};
+
+// Decodes every lane, whatever bits the payload has: behind its last byte it reads as zeros, and a lane that runs past it
+// ends where the caller does not expect it. Lanes of like count should follow each other.
+//
+// tables: [tables][4096] of symbol << 4 | length, as HuffmanTable.lookup gives it, lengths 1..12.
+// ends: the bit behind the last symbol of each lane.
+void decode_lanes(const uint8_t* payload, int64_t size_bytes, const uint16_t* tables, const Lane* lanes, int64_t count,
+                  uint16_t* symbols, int64_t* ends);
+
+}  // namespace csrve

@@ -1,0 +1,175 @@
+// The kernels, compiled once for every instruction set. The build gives each copy its flags and its CSRVE_ name.
+
+#include "kernels.h"
+
+#include <math.h>
+
+#include "sums.h"
+#include "vectors.h"
+
+namespace {
+
+using csrve::Combine;
+using csrve::Map;
+using csrve::Segment;
+using csrve::TileJob;
+
+void affine(const float* input, int64_t count, float scale, float bias, const float* residual, float low, float high,
+            float* output) {
+    const Vector lows = splat(low), highs = splat(high);
+    int64_t at = 0;
+    for (; at + kWidth <= count; at += kWidth) {
+        Vector value = load(input + at) * scale + bias;
+        if (residual) value += load(residual + at);
+        store(output + at, clamp(value, lows, highs));
+    }
+    for (; at < count; ++at) {
+        float value = input[at] * scale + bias;
+        if (residual) value += residual[at];
+        output[at] = clamp(value, low, high);
+    }
+}
+
+void write_row(const TileJob& job, int64_t row, const float* sums) {
+    const float bias = job.bias ? job.bias[row] : 0.0f;
+    const float* residual = job.residual ? job.residual + row * job.residual_channel : nullptr;
+    float* output = job.output + row * job.output_channel;
+    for (const Segment* segment = job.segments; segment < job.segments + job.segment_count; ++segment) {
+        const float* source = sums + segment->source;
+        const float* added = residual ? residual + segment->residual : nullptr;
+        float* target = output + segment->target;
+        if (segment->step == 1) {
+            affine(source, segment->count, 1.0f, bias, added, job.low, job.high, target);
+            continue;
+        }
+        for (int64_t at = 0; at < segment->count; ++at) {
+            float value = source[at * segment->step] + bias;
+            if (added) value += added[at * segment->step];
+            target[at] = clamp(value, job.low, job.high);
+        }
+    }
+}
+
+Finish finish_of(const TileJob& job, int64_t row) {
+    const Segment& only = job.segments[0];
+    const float* residual = job.residual ? job.residual + row * job.residual_channel + only.residual : nullptr;
+    float* target = job.output + row * job.output_channel + only.target;
+    return {job.bias ? job.bias[row] : 0.0f, job.low, job.high, residual, target};
+}
+
+void tile_of_entries(const TileJob& job) {
+    const AddProducts add = kAddProducts[job.vectors];
+    const int64_t row_floats = job.vectors * kWidth;
+    const bool whole = job.segment_count == 1 && job.segments[0].step == 1 && job.segments[0].count == row_floats;
+    for (int64_t block = 0; block < job.blocks; block += job.merge) {
+        const bool last = block + job.merge >= job.blocks;
+        const int64_t next = last ? job.blocks : block + job.merge;
+        for (int64_t row = job.first_row; row < job.last_row; ++row) {
+            const int32_t* starts = job.starts + row * (job.blocks + 1);
+            float* sums = job.sums + (row - job.first_row) * row_floats;
+            const Entry* first = job.entries + starts[block];
+            const Entry* end = job.entries + starts[next];
+            if (last && whole) {
+                const Finish finish = finish_of(job, row);
+                add(job.input, first, end, job.lanes, sums, block == 0, &finish);
+            } else {
+                add(job.input, first, end, job.lanes, sums, block == 0, nullptr);
+                if (last) write_row(job, row, sums);
+            }
+        }
+    }
+}
+
+void tile_of_quads(const TileJob& job) {
+    const AddQuadProducts add = kAddQuadProducts[job.vectors];
+    const int64_t row_floats = job.vectors * kWidth;
+    for (int64_t block = 0; block < job.blocks; block += job.merge) {
+        const bool last = block + job.merge >= job.blocks;
+        const int64_t next = last ? job.blocks : block + job.merge;
+        for (int64_t quad = job.first_row; quad < job.last_row; ++quad) {
+            const int32_t* starts = job.starts + quad * (job.blocks + 1);
+            float* sums = job.sums + (quad - job.first_row) * csrve::kQuad * row_floats;
+            add(job.input, job.quads + starts[block], job.quads + starts[next], job.lanes, sums, row_floats,
+                block == 0);
+            for (int64_t r = 0; last && r < csrve::kQuad && quad * csrve::kQuad + r < job.rows; ++r)
+                write_row(job, quad * csrve::kQuad + r, sums + r * row_floats);
+        }
+    }
+}
+
+void tile(const TileJob& job) {
+    if (job.quads)
+        tile_of_quads(job);
+    else
+        tile_of_entries(job);
+}
+
+void map(Map operation, const float* input, int64_t count, float low, float high, float* output) {
+    if (operation == Map::kClamp) {
+        affine(input, count, 1.0f, 0.0f, nullptr, low, high, output);
+        return;
+    }
+    // Does not overflow, as exp(-value) does.
+    for (int64_t at = 0; at < count; ++at) output[at] = 0.5f * tanhf(0.5f * input[at]) + 0.5f;
+}
+
+template <typename Value>
+inline Value apply(Combine operation, Value first, Value second) {
+    return operation == Combine::kAdd ? first + second : first * second;
+}
+
+void combine(Combine operation, const float* first, int64_t first_step, const float* second, int64_t second_step,
+             int64_t pixels, int64_t lanes, float* output) {
+    const bool flat = first_step == 1 && second_step == 1;
+    const int64_t runs = flat ? 1 : pixels, length = flat ? pixels * lanes : lanes;
+    for (int64_t run = 0; run < runs; ++run) {
+        const float* a = first + run * first_step * lanes;
+        const float* b = second + run * second_step * lanes;
+        float* out = output + run * lanes;
+        int64_t at = 0;
+        for (; at + kWidth <= length; at += kWidth) store(out + at, apply(operation, load(a + at), load(b + at)));
+        for (; at < length; ++at) out[at] = apply(operation, a[at], b[at]);
+    }
+}
+
+template <typename Value>
+inline Value larger(Value one, Value other) {
+    return other > one || other != other ? other : one;
+}
+inline Vector larger(Vector one, Vector other) { return (other > one) | (other != other) ? other : one; }
+
+void pool(bool maximum, const float* input, int64_t stride, int64_t pixels, int64_t lanes, float* output) {
+    const int64_t runs = stride == 1 ? 1 : pixels, length = stride == 1 ? pixels * lanes : lanes;
+    for (int64_t run = 0; run < runs; ++run) {
+        const float* in = input + run * stride * lanes;
+        float* out = output + run * lanes;
+        int64_t at = 0;
+        for (; at + kWidth <= length; at += kWidth) {
+            const Vector value = load(in + at), before = load(out + at);
+            store(out + at, maximum ? larger(before, value) : before + value);
+        }
+        for (; at < length; ++at) out[at] = maximum ? larger(out[at], in[at]) : out[at] + in[at];
+    }
+}
+
+void total(const float* row, int64_t pixels, int64_t lanes, float* sums) {
+    if (lanes == 1) {
+        Vector parts{};
+        int64_t at = 0;
+        for (; at + kWidth <= pixels; at += kWidth) parts += load(row + at);
+        for (int lane = 0; lane < kWidth; ++lane) sums[0] += parts[lane];
+        for (; at < pixels; ++at) sums[0] += row[at];
+        return;
+    }
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) pool(false, row + pixel * lanes, 1, 1, lanes, sums);
+}
+
+constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, tile, affine, map, combine, pool, total};
+
+}  // namespace
+
+namespace csrve {
+
+const Kernels* CSRVE_KERNELS() { return &kKernels; }
+
+}  // namespace csrve

@@ -1,0 +1,235 @@
+#include "plan.h"
+
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+namespace csrve {
+
+namespace {
+
+constexpr int64_t kMaxLanes = 16;
+constexpr int64_t kMaxPixels = int64_t{1} << 31;        // of one image: 8 GiB of activations
+constexpr int64_t kWorkspaceFloats = int64_t{1} << 28;  // beyond 1 GiB fewer images run side by side
+constexpr std::align_val_t kAlignment{64};
+
+}  // namespace
+
+Network::Network(const Shape& input) {
+    values_.emplace_back();
+    values_.back().shape = input;
+    if (input.channels < 1 || input.height < 1 || input.width < 1) throw std::invalid_argument("network: input shape");
+}
+
+int64_t Network::add(std::unique_ptr<Layer> layer, Shape shape) {
+    if (shape.channels < 1 || shape.height < 1 || shape.width < 1) throw std::invalid_argument("network: shape");
+    for (int64_t input : layer->inputs) this->shape(input);
+    const int64_t number = static_cast<int64_t>(values_.size());
+    layer->output = number;
+    values_.emplace_back();
+    values_.back().shape = shape;
+    layers_.push_back(std::move(layer));
+    return number;
+}
+
+const Shape& Network::shape(int64_t value) const {
+    if (value < 0 || value >= static_cast<int64_t>(values_.size())) throw std::invalid_argument("network: value");
+    return values_[value].shape;
+}
+
+void Network::free_after_last(int64_t value) {
+    shape(value);
+    if (layers_.empty()) throw std::invalid_argument("network: no layer");
+    layers_.back()->frees.push_back(value);
+}
+
+void Workspace::Release::operator()(float* place) const { ::operator delete[](place, kAlignment); }
+
+Workspace::Buffer Workspace::allocate(int64_t floats) {
+    void* place = ::operator new[](static_cast<size_t>(floats) * sizeof(float), kAlignment);
+    return Buffer(static_cast<float*>(place));
+}
+
+Plan::Plan(Network network, const Kernels& kernels, int threads)
+    : kernels_(kernels), layers_(std::move(network.layers_)), pool_(threads) {
+    if (layers_.empty()) throw std::invalid_argument("plan: no layers");
+    const Shape& logits = network.values_.back().shape;
+    if (logits.height != 1 || logits.width != 1) throw std::invalid_argument("plan: logits");
+    lay_out(network.values_);
+}
+
+// Frames first, as every reader of a value has a say in its border; then slots, in the order of execution: values of the
+// same frame follow each other in one buffer, so that its border is written once and stays zero.
+void Plan::lay_out(std::vector<Demand>& values) {
+    for (const auto& layer : layers_) layer->demand(values);
+    std::vector<Place> places(values.size());
+    for (size_t value = 0; value < values.size(); ++value) {
+        const Demand& demand = values[value];
+        places[value].frame = demand.split()
+                                  ? Frame(demand.shape, demand.strided_border, demand.stride_y, demand.stride_x)
+                                  : Frame(demand.shape, demand.border, 1, 1);
+    }
+    places.back().frame = Frame(values.back().shape, {}, 1, 1);
+    places[0].slot = take_slot(places[0].frame);
+    for (const auto& layer : layers_) {
+        Place& made = places[layer->output];
+        made.slot = take_slot(made.frame);
+        int private_slot = -1;
+        if (const Frame* frame = layer->private_frame(places)) {
+            private_slot = take_slot(*frame);
+            idle_slots_.emplace(*frame, private_slot);
+        }
+        layer->bind(places, private_slot);
+        for (int64_t value : layer->frees) {
+            if (places[value].slot < 0) throw std::invalid_argument("plan: a value is freed before it is made");
+            idle_slots_.emplace(places[value].frame, places[value].slot);
+        }
+    }
+    idle_slots_.clear();
+    input_ = places.front();
+    output_ = places.back();
+    int64_t pixels = 0;
+    for (int64_t mine : slot_pixels_) pixels += mine;
+    max_lanes_ = std::max<int64_t>(1, std::min(kMaxLanes, kWorkspaceFloats / pixels));
+}
+
+int Plan::take_slot(const Frame& frame) {
+    const auto idle = idle_slots_.find(frame);
+    if (idle != idle_slots_.end()) {
+        const int slot = idle->second;
+        idle_slots_.erase(idle);
+        return slot;
+    }
+    int64_t pixels = 0;
+    if (frame.plane <= 0 || __builtin_mul_overflow(frame.channels, frame.plane, &pixels)) pixels = kMaxPixels;
+    for (int64_t mine : slot_pixels_) pixels += mine;
+    if (pixels >= kMaxPixels) throw std::length_error("plan: activations and their borders pass 2**31 pixels an image");
+    slot_pixels_.push_back(frame.channels * frame.plane);
+    return static_cast<int>(slot_pixels_.size()) - 1;
+}
+
+// Sub-batches of equal size; a count that leaves most of a vector of 8 filled is rounded up to fill it, because
+// loads that are aligned never straddle two cache lines.
+int64_t Plan::choose_lanes(int64_t count) const {
+    const int64_t lanes = Frame::ceiling(count, Frame::ceiling(count, max_lanes_));
+    const int64_t rounded = Frame::ceiling(lanes, 8) * 8;
+    return rounded - lanes <= 2 && rounded <= max_lanes_ ? rounded : lanes;
+}
+
+void Plan::run(const float* pictures, int64_t count, float* logits) {
+    const int64_t lanes = choose_lanes(count);
+    const std::shared_ptr<const Schedules> mine = schedules(lanes);
+    std::unique_ptr<Workspace> workspace = take_workspace(lanes, *mine);
+    const bool together = pool_.enter();
+    const Pass pass{kernels_,
+                    together ? &pool_ : nullptr,
+                    lanes,
+                    workspace->places.data(),
+                    workspace->scratch.get(),
+                    workspace->scratch_floats};
+    const Frame& in = input_.frame;
+    for (int64_t first = 0; first < count; first += lanes) {
+        const int64_t part = std::min(lanes, count - first);
+        read_pictures(pass, pictures + first * in.channels * in.height * in.width, part);
+        for (size_t layer = 0; layer < layers_.size(); ++layer) layers_[layer]->run(pass, (*mine)[layer]);
+        write_logits(pass, part, logits + first * classes());
+    }
+    if (together) pool_.leave();
+    std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(std::move(workspace));
+}
+
+std::shared_ptr<const Plan::Schedules> Plan::schedules(int64_t lanes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::shared_ptr<const Schedules>& known = schedules_[lanes];
+    if (!known) {
+        auto made = std::make_shared<Schedules>();
+        for (const auto& layer : layers_) made->push_back(layer->schedule(kernels_, lanes, pool_.threads()));
+        known = made;
+    }
+    return known;
+}
+
+// One that had the same number of lanes, if there is one: it needs no preparation.
+std::unique_ptr<Workspace> Plan::take_workspace(int64_t lanes, const Schedules& schedules) {
+    std::unique_ptr<Workspace> workspace;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        size_t chosen = idle_.size();
+        for (size_t index = 0; index < idle_.size(); ++index)
+            if (chosen == idle_.size() || idle_[index]->lanes == lanes) chosen = index;
+        if (chosen < idle_.size()) {
+            workspace = std::move(idle_[chosen]);
+            idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(chosen));
+        } else {
+            idle_.reserve(idle_.capacity() + 1);  // so that giving it back cannot fail
+            workspace = std::make_unique<Workspace>();
+        }
+    }
+    const int64_t before = workspace->size_bytes;
+    if (workspace->lanes != lanes) prepare(*workspace, lanes, schedules);
+    if (workspace->size_bytes != before) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        workspace_bytes_ += workspace->size_bytes - before;
+    }
+    return workspace;
+}
+
+void Plan::prepare(Workspace& workspace, int64_t lanes, const Schedules& schedules) const {
+    workspace.buffers.resize(slot_pixels_.size());
+    workspace.capacity.resize(slot_pixels_.size());
+    workspace.places.resize(slot_pixels_.size());
+    for (size_t slot = 0; slot < slot_pixels_.size(); ++slot) {
+        const int64_t floats = slot_pixels_[slot] * lanes + kSlack;
+        if (workspace.capacity[slot] < floats) {
+            workspace.buffers[slot] = Workspace::allocate(floats);
+            workspace.size_bytes += 4 * (floats - workspace.capacity[slot]);
+            workspace.capacity[slot] = floats;
+            workspace.places[slot] = workspace.buffers[slot].get();
+        }
+        std::memset(workspace.places[slot], 0, static_cast<size_t>(floats) * sizeof(float));
+    }
+    int64_t most = 0;
+    for (const Schedule& schedule : schedules) most = std::max(most, schedule.scratch);
+    workspace.scratch_floats = Frame::ceiling(most, 16) * 16;
+    const int64_t needed = std::max<int64_t>(16, workspace.scratch_floats * pool_.threads());
+    if (workspace.scratch_capacity < needed) {
+        workspace.scratch = Workspace::allocate(needed);
+        workspace.size_bytes += 4 * (needed - workspace.scratch_capacity);
+        workspace.scratch_capacity = needed;
+    }
+    workspace.lanes = lanes;
+}
+
+void Plan::read_pictures(const Pass& pass, const float* pictures, int64_t count) const {
+    const Frame& in = input_.frame;
+    const int64_t plane = in.height * in.width, picture = in.channels * plane, lanes = pass.lanes;
+    pass.parallel(in.channels * in.height, [&](int64_t task, float*) {
+        const int64_t channel = task / in.height, y = task % in.height;
+        const float* source = pictures + channel * plane + y * in.width;
+        float* target = pass.channel(input_, channel);
+        if (lanes == 1) {
+            write_pixels(in, target, y, 0, source, 1, in.width, 1);
+            return;
+        }
+        for (int64_t x = 0; x < in.width; ++x) {
+            float* pixel = target + in.pixel(y, x) * lanes;
+            for (int64_t lane = 0; lane < count; ++lane) pixel[lane] = source[lane * picture + x];
+            for (int64_t lane = count; lane < lanes; ++lane) pixel[lane] = 0.0f;
+        }
+    });
+}
+
+void Plan::write_logits(const Pass& pass, int64_t count, float* logits) const {
+    const float* values = pass.at(output_);
+    for (int64_t lane = 0; lane < count; ++lane)
+        for (int64_t label = 0; label < classes(); ++label)
+            logits[lane * classes() + label] = values[label * pass.lanes + lane];
+}
+
+int64_t Plan::workspace_bytes() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return workspace_bytes_;
+}
+
+}  // namespace csrve

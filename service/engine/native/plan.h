@@ -1,0 +1,93 @@
+// A network ready to run: layers in order, the buffers they share, and the threads they run on.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "layer.h"
+#include "thread_pool.h"
+
+namespace csrve {
+
+// The layers as they are declared, value after value. Every method throws std::invalid_argument on a wrong number.
+class Network {
+  public:
+    explicit Network(const Shape& input);
+    Network(Network&&) = default;
+    Network(const Network&) = delete;
+
+    // Adds a layer whose output is a new value of that shape; returns its number.
+    int64_t add(std::unique_ptr<Layer> layer, Shape shape);
+    const Shape& shape(int64_t value) const;
+    void free_after_last(int64_t value);
+
+  private:
+    friend class Plan;
+    std::vector<std::unique_ptr<Layer>> layers_;
+    std::vector<Demand> values_;
+};
+
+// Everything that one call of `run` writes to. Buffers keep their zero borders from one run to the next.
+class Workspace {
+  public:
+    struct Release {
+        void operator()(float* place) const;
+    };
+    using Buffer = std::unique_ptr<float[], Release>;
+    static Buffer allocate(int64_t floats);
+
+    int64_t lanes = 0;
+    std::vector<Buffer> buffers;
+    std::vector<int64_t> capacity;  // floats of each buffer
+    std::vector<float*> places;
+    Buffer scratch;
+    int64_t scratch_floats = 0, scratch_capacity = 0;
+    int64_t size_bytes = 0;
+};
+
+class Plan {
+  public:
+    // Throws std::length_error where the buffers of one image are too large, std::invalid_argument where layers do not
+    // fit each other.
+    Plan(Network network, const Kernels& kernels, int threads);
+
+    // Logits [count, classes] of pictures [count, channels, height, width]. Any number of threads may call it.
+    void run(const float* pictures, int64_t count, float* logits);
+
+    const Kernels& kernels() const { return kernels_; }
+    const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
+    int64_t classes() const { return output_.frame.channels; }
+    std::tuple<int64_t, int64_t, int64_t> input_sides() const {
+        return {input_.frame.channels, input_.frame.height, input_.frame.width};
+    }
+    int64_t workspace_bytes();
+
+  private:
+    using Schedules = std::vector<Schedule>;
+
+    void lay_out(std::vector<Demand>& values);
+    int take_slot(const Frame& frame);
+    std::shared_ptr<const Schedules> schedules(int64_t lanes);
+    std::unique_ptr<Workspace> take_workspace(int64_t lanes, const Schedules& schedules);
+    void prepare(Workspace& workspace, int64_t lanes, const Schedules& schedules) const;
+    int64_t choose_lanes(int64_t count) const;
+    void read_pictures(const Pass& pass, const float* pictures, int64_t count) const;
+    void write_logits(const Pass& pass, int64_t count, float* logits) const;
+
+    const Kernels& kernels_;
+    std::vector<std::unique_ptr<Layer>> layers_;
+    Place input_, output_;
+    std::vector<int64_t> slot_pixels_;
+    std::multimap<Frame, int> idle_slots_;  // while laying out
+    int64_t max_lanes_ = 1;
+    ThreadPool pool_;
+
+    std::mutex mutex_;  // of what follows
+    std::map<int64_t, std::shared_ptr<const Schedules>> schedules_;
+    std::vector<std::unique_ptr<Workspace>> idle_;
+    int64_t workspace_bytes_ = 0;
+};
+
+}  // namespace csrve

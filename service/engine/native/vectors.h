@@ -1,0 +1,48 @@
+// The vector type of the instruction set that this translation unit is compiled for.
+//
+// Only the GCC and Clang vector extensions: no intrinsics. Everything here and in the kernels has internal linkage, and
+// no standard library template is used: the linker would be free to keep the copy that needs the newest processor.
+#pragma once
+
+#include <cstdint>
+
+#if defined(CSRVE_AVX512)
+#define CSRVE_WIDTH 16
+#define CSRVE_KERNELS avx512_kernels
+#define CSRVE_NAME "avx512"
+#elif defined(CSRVE_AVX2)
+#define CSRVE_WIDTH 8
+#define CSRVE_KERNELS avx2_kernels
+#define CSRVE_NAME "avx2"
+#else
+#define CSRVE_WIDTH 4
+#define CSRVE_KERNELS plain_kernels
+#if defined(__aarch64__)
+#define CSRVE_NAME "neon"
+#else
+#define CSRVE_NAME "plain"
+#endif
+#endif
+
+namespace {
+
+constexpr int kWidth = CSRVE_WIDTH;
+
+typedef float Vector __attribute__((vector_size(4 * CSRVE_WIDTH)));
+typedef float Unaligned __attribute__((vector_size(4 * CSRVE_WIDTH), aligned(4), may_alias));
+
+inline Vector load(const float* place) { return *reinterpret_cast<const Unaligned*>(place); }
+inline void store(float* place, Vector value) { *reinterpret_cast<Unaligned*>(place) = value; }
+inline Vector splat(float value) { return value - Vector{}; }
+
+// Both let NaN through, so that an overflow shows in the logits.
+inline Vector clamp(Vector value, Vector low, Vector high) {
+    value = low > value ? low : value;
+    return high < value ? high : value;
+}
+inline float clamp(float value, float low, float high) {
+    value = low > value ? low : value;
+    return high < value ? high : value;
+}
+
+}  // namespace

@@ -1,0 +1,231 @@
+"""The fast CPU engine: a plan of C++ kernels that multiply with non-zeros only (service/engine/native).
+
+Importing this module fails where the extension was not built; `compile_plan` then takes the numpy engine.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from model_store.bundle import Bundle
+from model_store.graph import INPUT
+from model_store.shapes import Shape
+from model_store.tensors import FloatTensor, SharedTensor, Tensor
+from service.engine import _native
+from service.engine.lowering import ByteAccount, Step, lower
+from service.engine.plan import Array, check_batch
+from service.errors import EngineUnavailable
+
+_Sides = tuple[int, int, int]
+
+_NO_FLOATS = np.zeros(0, dtype=np.float32)
+_NO_BOUNDS = (-math.inf, math.inf)
+_ONES = (1, 1, 1)
+
+
+class NativePlan:
+    """A bundle whose non-zeros lie in the order in which one core reads them. Several threads may run it at a time."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1, instruction_set: str = "") -> None:
+        """Compile a bundle.
+
+        Args:
+            threads: how many threads one batch may use.
+            instruction_set: one of `instruction_sets()`; empty for the fastest.
+
+        Raises:
+            EngineUnavailable: the machine does not have the instruction set, or the network's activations are too
+                large for this engine.
+        """
+        if instruction_set and instruction_set not in instruction_sets():
+            known = ", ".join(instruction_sets())
+            raise EngineUnavailable(f'instruction set "{instruction_set}": must be one of {known}')
+        self.input_shape = bundle.preprocessing.input_shape
+        self.classes = len(bundle.class_names)
+        steps = lower(bundle)
+        self._plan = _compile(self.input_shape, steps, instruction_set, threads)
+        self.name = f"native-{self._plan.instruction_set}"
+        account = ByteAccount(bundle.graph)
+        for step, layer_bytes in zip(steps, self._plan.layer_bytes, strict=True):
+            for role, size_bytes in zip(("weight", "bias"), layer_bytes, strict=True):
+                account.add(step, role, size_bytes)
+        self.layer_bytes: Mapping[str, int] = account.layers
+        self.weight_bytes = account.total
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of the buffers held for activations: as many sets as callers have run at a time."""
+        return self._plan.workspace_bytes
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes held between runs: weights, and the buffers that runs so far have left."""
+        return self.weight_bytes + self.activation_bytes
+
+    def run(self, batch: Array) -> Array:
+        """Logits float32 [n, classes] of float32 [n, channels, height, width].
+
+        Raises:
+            EngineFailure: the batch has another type or shape.
+        """
+        check_batch(batch, self.input_shape)
+        logits = np.empty((len(batch), self.classes), dtype=np.float32)
+        self._plan.run(np.ascontiguousarray(batch), logits)
+        return logits
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Those that this machine runs, the fastest first."""
+    return tuple(_native.instruction_sets())
+
+
+def _compile(input_shape: _Sides, steps: tuple[Step, ...], instruction_set: str, threads: int) -> _native.Plan:
+    builder = _native.Builder(input_shape)
+    numbers = {INPUT: 0}
+    shapes: dict[int, Shape] = {INPUT: input_shape}
+    for step in steps:
+        declare = _DECLARE[step.node.operator]
+        numbers[step.output] = declare(builder, step, numbers, [_sides(shapes[value]) for value in step.inputs])
+        shapes[step.output] = step.shape
+        for value in step.frees:
+            builder.free(numbers[value])
+    try:
+        return builder.compile(instruction_set, threads)
+    except RuntimeError as error:
+        raise EngineUnavailable(f"native engine: {error}") from None
+
+
+def _sides(shape: Shape) -> _Sides:
+    """Features are a map of one pixel."""
+    return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (shape[0], 1, 1)
+
+
+def _convolution(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    assert step.weight is not None  # Node checks it
+    positions, values = _nonzeros(step.weight)
+    linear = step.node.operator == "Gemm"
+    kernel = (1, 1) if linear else step.weight.shape[2:]
+    pads = (0, 0) if linear else step.node.ints("pads")[:2]
+    return builder.convolution(
+        numbers[step.inputs[0]],
+        _sides(step.shape),
+        positions,
+        values,
+        _NO_FLOATS if step.scale is None else step.scale,
+        _NO_FLOATS if step.bias is None else step.bias,
+        (kernel[0], kernel[1]),
+        (1, 1) if linear else _pair(step, "strides"),
+        (1, 1) if linear else _pair(step, "dilations"),
+        (pads[0], pads[1]),
+        1 if linear else step.node.ints("group")[0],
+        _residual(step, numbers),
+        step.bounds or _NO_BOUNDS,
+    )
+
+
+def _nonzeros(weight: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Row-major positions int64 and values float32 of what is not zero."""
+    if isinstance(weight, SharedTensor):
+        return weight.positions, weight.codebook.astype(np.float32)[weight.codes]
+    assert isinstance(weight, FloatTensor)
+    flat = weight.to_dense().reshape(-1)
+    positions = np.flatnonzero(flat).astype(np.int64)
+    return positions, flat[positions]
+
+
+def _residual(step: Step, numbers: Mapping[int, int]) -> int:
+    return -1 if step.residual is None else numbers[step.residual]
+
+
+def _pair(step: Step, attribute: str) -> tuple[int, int]:
+    first, second = step.node.ints(attribute)[:2]
+    return first, second
+
+
+def _triple(values: tuple[int, ...]) -> _Sides:
+    first, second, third = values
+    return first, second, third
+
+
+def _normalization(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    assert step.scale is not None  # Node checks it
+    assert step.bias is not None
+    residual = _residual(step, numbers)
+    return builder.normalization(numbers[step.inputs[0]], step.scale, step.bias, residual, step.bounds or _NO_BOUNDS)
+
+
+def _clamp(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    bounds = (0.0, math.inf) if step.node.operator == "Relu" else step.node.attributes["bounds"]
+    return builder.clamp(numbers[step.inputs[0]], (bounds[0], bounds[1]))
+
+
+def _sigmoid(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    return builder.sigmoid(numbers[step.inputs[0]])
+
+
+def _combination(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    first, second = (numbers[value] for value in step.inputs)
+    return builder.combination(step.node.operator == "Mul", first, second)
+
+
+def _pool(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    maximum = step.node.operator == "MaxPool"
+    return builder.pool(
+        maximum,
+        numbers[step.inputs[0]],
+        _sides(step.shape),
+        _pair(step, "kernel_shape"),
+        _pair(step, "strides"),
+        _pair(step, "pads"),
+        not maximum and step.node.ints("count_include_pad") == (1,),
+    )
+
+
+def _global_average(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    return builder.global_average(numbers[step.inputs[0]])
+
+
+def _flatten(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    return builder.flatten(numbers[step.inputs[0]])
+
+
+def _concat(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    parts = []
+    channel = 0
+    for value, sides in zip(step.inputs, inputs, strict=True):
+        parts.append((numbers[value], (0, 0, 0), _ONES, sides, (channel, 0, 0)))
+        channel += sides[0]
+    return builder.assembly(parts, _sides(step.shape))
+
+
+def _pad(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    part = (numbers[step.inputs[0]], (0, 0, 0), _ONES, inputs[0], _triple(step.node.ints("pads")[:3]))
+    return builder.assembly([part], _sides(step.shape))
+
+
+def _slice(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
+    starts, steps = _triple(step.node.ints("starts")), _triple(step.node.ints("steps"))
+    part = (numbers[step.inputs[0]], starts, steps, _sides(step.shape), (0, 0, 0))
+    return builder.assembly([part], _sides(step.shape))
+
+
+_Declare = Callable[[_native.Builder, Step, Mapping[int, int], list[_Sides]], int]
+
+_DECLARE: dict[str, _Declare] = {
+    "Conv": _convolution,
+    "Gemm": _convolution,
+    "BatchNormalization": _normalization,
+    "Relu": _clamp,
+    "Clip": _clamp,
+    "Sigmoid": _sigmoid,
+    "Add": _combination,
+    "Mul": _combination,
+    "MaxPool": _pool,
+    "AveragePool": _pool,
+    "GlobalAveragePool": _global_average,
+    "Flatten": _flatten,
+    "Concat": _concat,
+    "Pad": _pad,
+    "Slice": _slice,
+}

@@ -1,0 +1,119 @@
+import functools
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_store import lanes as lanes_module
+from model_store import lock_step as module
+from model_store.errors import MalformedBundle
+from model_store.huffman import HuffmanTable, fit_table
+from model_store.lanes import CodedStream, decode_streams, encode_stream
+from model_store.limits import MAX_CODE_LENGTH
+from model_store.lock_step import Lanes, decode_lanes, lock_step
+
+_lanes_native = pytest.importorskip("model_store._lanes_native", reason="built without a compiler")
+
+
+@functools.cache
+def some_tables() -> list[HuffmanTable]:
+    """Of alphabets from one symbol to all, with codes of up to the longest length among them."""
+    generator = np.random.default_rng(0)
+    return [
+        fit_table(np.maximum(1, (10.0 ** generator.uniform(0, 6, alphabet)).astype(np.int64)))
+        for alphabet in (1, 2, 9, 40, 300, 1023)
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 2**32 - 1), st.integers(1, 13))
+def test_both_decoders_read_any_bits_alike(payload: bytes, seed: int, lanes: int) -> None:
+    generator = np.random.default_rng(seed)
+    tables = [some_tables()[index] for index in generator.integers(0, 6, 3)]
+    lookup = np.concatenate([table.lookup() for table in tables])
+    where = Lanes(
+        generator.integers(0, 8 * len(payload) + 1, lanes),
+        generator.integers(1, 400, lanes),
+        generator.integers(0, 3, lanes),
+    )
+    for got, expected in zip(decode_lanes(where, payload, lookup), lock_step(where, payload, lookup), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=6), st.integers(0, 2**32 - 1), st.integers(8, 12))
+def test_both_decoders_give_back_what_was_coded(sizes: list[int], seed: int, lane_log2: int) -> None:
+    generator = np.random.default_rng(seed)
+    symbols = [generator.integers(0, generator.integers(1, 200), size).astype(np.uint16) for size in sizes]
+    tables = [fit_table(np.bincount(item)) for item in symbols]
+    streams = [
+        encode_stream(item, at, table, lane_log2) for at, (item, table) in enumerate(zip(symbols, tables, strict=True))
+    ]
+    for decoder in (_lanes_native.decode, None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_decode", decoder)
+            decoded = decode_streams(streams, tables, lane_log2, ["here"] * len(streams))
+        assert [item.tolist() for item in decoded] == [item.tolist() for item in symbols]
+
+
+@pytest.mark.parametrize("decoder", [_lanes_native.decode, None], ids=["native", "numpy"])
+@pytest.mark.parametrize(
+    ("stream", "lengths", "message"),
+    [
+        (CodedStream(0, 4, (5,), bytes([0b11001000])), (1, 2, 2), "here: the codes do not end where their lane ends"),
+        (CodedStream(0, 9, (8,), bytes([0])), (1, 2, 2), "here: the codes do not end where their lane ends"),
+        (CodedStream(0, 4, (4,), bytes([0b00100000])), (1,), "here: holds a code that its Huffman table lacks"),
+        (CodedStream(0, 4, (6,), bytes([0b11001001])), (1, 2, 2), "here: padding bits 0b1, must be zero"),
+    ],
+)
+def test_both_decoders_refuse_alike(
+    monkeypatch: pytest.MonkeyPatch, decoder: object, stream: CodedStream, lengths: tuple[int, ...], message: str
+) -> None:
+    monkeypatch.setattr(module, "_decode", decoder)
+    with pytest.raises(MalformedBundle) as caught:
+        decode_streams([stream], [HuffmanTable(lengths)], 8, ["here"])
+    assert str(caught.value) == message
+
+
+def test_both_decoders_know_the_longest_code() -> None:
+    assert _lanes_native.CODE_BITS == MAX_CODE_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"starts": [9]}, "start"),
+        ({"starts": [-1]}, "start"),
+        ({"counts": [-1]}, "count"),
+        ({"counts": [3]}, "count"),
+        ({"counts": [1]}, "symbols"),
+        ({"tables": [1]}, "table"),
+        ({"tables": [-1]}, "table"),
+        ({"starts": [0, 0]}, "lengths differ|ends"),
+    ],
+)
+def test_the_extension_refuses_what_does_not_fit(change: dict[str, list[int]], message: str) -> None:
+    arrays = {"starts": [0], "counts": [2], "tables": [0]} | change
+    numbers = [np.array(values, dtype=np.int64) for values in arrays.values()]
+    lookup = HuffmanTable((1, 1)).lookup()
+    symbols, ends = np.zeros(2, np.uint16), np.zeros(1, np.int64)
+    with pytest.raises(ValueError, match=message):
+        _lanes_native.decode(np.zeros(1, np.uint8), lookup, *numbers, symbols, ends)
+
+
+def test_the_extension_refuses_a_table_with_a_length_of_0() -> None:
+    one = np.zeros(1, np.int64)
+    with pytest.raises(ValueError, match="code length"):
+        _lanes_native.decode(
+            np.zeros(1, np.uint8), np.zeros(4096, np.uint16), one, one, one, np.zeros(0, np.uint16), one
+        )
+
+
+def test_numpy_takes_over_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "model_store._lanes_native", None)
+    monkeypatch.setattr(module, "_decode", module._find_decoder())
+    assert module._decode is None
+    stream = encode_stream(np.array([2, 0, 0, 1], np.uint16), 0, HuffmanTable((1, 2, 2)), 8)
+    assert lanes_module.decode_streams([stream], [HuffmanTable((1, 2, 2))], 8, ["here"])[0].tolist() == [2, 0, 0, 1]
