@@ -50,30 +50,19 @@ class Builder {
                         const Pair& kernel, const Pair& strides, const Pair& dilations, const Pair& pads, int64_t group,
                         int64_t residual, const Bounds& bounds) {
         require(positions.size() == values.size(), "convolution: positions and values");
-        kept_.push_back(nb::cast(positions));
-        kept_.push_back(nb::cast(values));
         check_residual(residual, output);
-        ConvolutionSpec spec{input,
-                             residual,
-                             network_.shape(input),
-                             shape_of(output),
-                             std::get<0>(kernel),
-                             std::get<1>(kernel),
-                             std::get<0>(strides),
-                             std::get<1>(strides),
-                             std::get<0>(dilations),
-                             std::get<1>(dilations),
-                             std::get<0>(pads),
-                             std::get<1>(pads),
-                             group,
-                             positions.data(),
-                             values.data(),
-                             static_cast<int64_t>(positions.size()),
-                             floats_of(scale),
-                             floats_of(bias),
-                             std::get<0>(bounds),
-                             std::get<1>(bounds)};
-        return network_.add(std::make_unique<Convolution>(std::move(spec)), shape_of(output));
+        Window window;
+        window.input = network_.shape(input);
+        window.output = shape_of(output);
+        std::tie(window.kernel_y, window.kernel_x) = kernel;
+        std::tie(window.stride_y, window.stride_x) = strides;
+        std::tie(window.dilation_y, window.dilation_x) = dilations;
+        std::tie(window.pad_top, window.pad_left) = pads;
+        window.group = group;
+        ConvolutionSpec spec{input, residual, window, floats_of(bias), std::get<0>(bounds), std::get<1>(bounds)};
+        auto layer = std::make_unique<Convolution>(std::move(spec), positions.data(), values.data(),
+                                                   static_cast<int64_t>(positions.size()), floats_of(scale));
+        return network_.add(std::move(layer), shape_of(output));
     }
 
     int64_t normalization(int64_t input, const Vector1<float>& scale, const Vector1<float>& bias, int64_t residual,
@@ -164,7 +153,6 @@ class Builder {
         require(!compiled_, "compile: once only");
         compiled_ = true;
         Plan* plan = new Plan(std::move(network_), *kernels, threads);
-        kept_.clear();
         return plan;
     }
 
@@ -174,11 +162,10 @@ class Builder {
     }
 
     Network network_;
-    std::vector<nb::object> kept_;  // arrays that the layers read when they are compiled
     bool compiled_ = false;
 };
 
-void run(Plan& plan, const Sides& input, const Pictures& pictures, const Logits& logits) {
+void run(Plan& plan, const Sides& input, const Pictures& pictures, const Logits& logits, double* seconds) {
     const Shape shape = shape_of(input);
     require(pictures.shape(0) >= 1 && static_cast<int64_t>(pictures.shape(1)) == shape.channels &&
                 static_cast<int64_t>(pictures.shape(2)) == shape.height &&
@@ -190,7 +177,7 @@ void run(Plan& plan, const Sides& input, const Pictures& pictures, const Logits&
     float* to = logits.data();
     const int64_t count = static_cast<int64_t>(pictures.shape(0));
     nb::gil_scoped_release released;
-    plan.run(from, count, to);
+    plan.run(from, count, to, seconds);
 }
 
 std::vector<std::tuple<int64_t, int64_t>> layer_bytes(const Plan& plan) {
@@ -210,7 +197,12 @@ std::vector<std::string> instruction_sets() {
 NB_MODULE(_native, module) {
     nb::class_<Plan>(module, "Plan")
         .def("run", [](Plan& plan, const Pictures& pictures, const Logits& logits) {
-            run(plan, plan.input_sides(), pictures, logits);
+            run(plan, plan.input_sides(), pictures, logits, nullptr);
+        })
+        .def("profile", [](Plan& plan, const Pictures& pictures, const Logits& logits) {
+            std::vector<double> seconds(plan.layers().size());
+            run(plan, plan.input_sides(), pictures, logits, seconds.data());
+            return seconds;
         })
         .def_prop_ro("instruction_set", [](const Plan& plan) { return std::string(plan.kernels().name); })
         .def_prop_ro("workspace_bytes", &Plan::workspace_bytes)

@@ -1,71 +1,78 @@
 #include "convolution.h"
 
+#include <limits>
 #include <stdexcept>
+
+#include "machine.h"
 
 namespace csrve {
 
 namespace {
 
-constexpr int64_t kCacheFloats = 6 * 1024;   // of the input, for one tile: three quarters of a 32 KiB first level
-constexpr int64_t kSumFloats = 32 * 1024;    // of a task's sums, which lie in the second level
-constexpr int64_t kMinBlockChannels = 8;     // finer blocks only cost pointers
-constexpr int64_t kTasksPerThread = 4;
-constexpr int64_t kBlockWork = 384;  // vector products of a row in a block that make up for loading and storing its sums
+constexpr int64_t kGroupRows = 128;  // whose sums fit the second level beside the input's blocks
 
-void require(bool condition, const char* message) {
-    if (!condition) throw std::invalid_argument(message);
+// Cycles, as measured on Zen 5; other processors differ in the numbers, not in their order.
+constexpr double kLoad = 0.5;            // of a vector from the first level
+constexpr double kStraddlingLoad = 1.0;  // that lies in two cache lines, as all do that are not aligned
+constexpr double kFarLoad = 1.35;        // from the second level
+constexpr double kEntry = 1.5;           // a weight, its column's offset, the loop
+constexpr double kRow = 6.0;             // of a block: the run, its loop
+constexpr double kSum = 2.0;             // a vector of sums, read and written
+
+void check(const Window& window, const std::vector<float>& scale, const std::vector<float>& bias, int64_t nonzeros) {
+    const Window& w = window;
+    const size_t outputs = static_cast<size_t>(w.output.channels);
+    auto require = [](bool condition, const char* message) {
+        if (!condition) throw std::invalid_argument(message);
+    };
+    require(w.kernel_y > 0 && w.kernel_x > 0 && w.stride_y > 0 && w.stride_x > 0 && w.dilation_y > 0 &&
+                w.dilation_x > 0 && w.pad_top >= 0 && w.pad_left >= 0 && w.group > 0,
+            "convolution: window");
+    require(w.input.channels % w.group == 0 && w.output.channels % w.group == 0, "convolution: groups");
+    require(w.input.channels <= INT32_MAX / w.taps(), "convolution: columns");
+    require(scale.empty() || scale.size() == outputs, "convolution: scale");
+    require(bias.empty() || bias.size() == outputs, "convolution: bias");
+    require(nonzeros >= 0 && nonzeros < INT32_MAX, "convolution: non-zeros");
 }
 
 }  // namespace
 
-Convolution::Convolution(ConvolutionSpec spec) : spec_(std::move(spec)) {
-    check();
+struct Convolution::Tiling : Schedule {
+    Layout layout;
+    std::vector<int32_t> offsets;
+    std::vector<Tile> tiles;
+    Destinations destinations;
+};
+
+Convolution::Convolution(ConvolutionSpec spec, const int64_t* positions, const float* values, int64_t nonzeros,
+                         const std::vector<float>& scale)
+    : spec_(std::move(spec)) {
+    check(spec_.window, scale, spec_.bias, nonzeros);
+    rows_ = SparseRows(spec_.window, positions, values, nonzeros, scale);
     inputs = {spec_.input};
     if (spec_.residual >= 0) inputs.push_back(spec_.residual);
 }
 
-void Convolution::check() const {
-    const ConvolutionSpec& s = spec_;
-    const int64_t outputs = s.output_shape.channels;
-    require(s.kernel_y > 0 && s.kernel_x > 0 && s.stride_y > 0 && s.stride_x > 0 && s.dilation_y > 0 &&
-                s.dilation_x > 0 && s.pad_top >= 0 && s.pad_left >= 0 && s.group > 0,
-            "convolution: window");
-    require(s.input_shape.channels % s.group == 0 && outputs % s.group == 0, "convolution: groups");
-    require(s.scale.empty() || static_cast<int64_t>(s.scale.size()) == outputs, "convolution: scale");
-    require(s.bias.empty() || static_cast<int64_t>(s.bias.size()) == outputs, "convolution: bias");
-    require(s.nonzeros >= 0 && s.nonzeros < INT32_MAX, "convolution: non-zeros");
-}
-
-Border Convolution::border() const {
-    const ConvolutionSpec& s = spec_;
-    const int64_t last_row = (s.output_shape.height - 1) * s.stride_y + (s.kernel_y - 1) * s.dilation_y - s.pad_top;
-    const int64_t last_column = (s.output_shape.width - 1) * s.stride_x + (s.kernel_x - 1) * s.dilation_x - s.pad_left;
-    Border around;
-    around.top = s.pad_top;
-    around.left = s.pad_left;
-    around.bottom = std::max<int64_t>(0, last_row + 1 - s.input_shape.height);
-    around.right = std::max<int64_t>(0, last_column + 1 - s.input_shape.width);
-    return around;
-}
-
 void Convolution::demand(std::vector<Demand>& demands) const {
+    const Window& window = spec_.window;
     Demand& mine = demands[spec_.input];
-    if (strides()) {
-        if (mine.stride_y && (mine.stride_y != spec_.stride_y || mine.stride_x != spec_.stride_x)) mine.plain = true;
-        mine.stride_y = spec_.stride_y;
-        mine.stride_x = spec_.stride_x;
-        mine.strided_border.widen(border());
+    if (window.strides()) {
+        if (mine.stride_y && (mine.stride_y != window.stride_y || mine.stride_x != window.stride_x)) mine.plain = true;
+        mine.stride_y = window.stride_y;
+        mine.stride_x = window.stride_x;
+        mine.strided_border.widen(window.border());
     } else {
         mine.plain = true;
-        mine.border.widen(border());
+        mine.border.widen(window.border());
     }
     if (spec_.residual >= 0) demands[spec_.residual].plain = true;
 }
 
 const Frame* Convolution::private_frame(const std::vector<Place>& places) {
     const Frame& given = places[spec_.input].frame;
-    if (given.stride_y == spec_.stride_y && given.stride_x == spec_.stride_x) return nullptr;
-    private_frame_ = Frame(spec_.input_shape, border(), spec_.stride_y, spec_.stride_x);
+    const Window& window = spec_.window;
+    if (given.stride_y == window.stride_y && given.stride_x == window.stride_x) return nullptr;
+    private_frame_ = Frame(window.input, window.border(), window.stride_y, window.stride_x);
     return &private_frame_;
 }
 
@@ -75,139 +82,87 @@ void Convolution::bind(const std::vector<Place>& places, int private_slot) {
     if (copies_) input_ = {private_frame_, private_slot};
     output_ = places[output];
     if (spec_.residual >= 0) residual_ = places[spec_.residual];
-    fill_entries();
-    pair_up_rows();
-    spec_.positions = nullptr;
-    spec_.values = nullptr;
-    spec_.scale = {};
 }
 
-// The pixel offset that each column of the weight matrix stands for, in the first group.
-std::vector<int32_t> Convolution::column_offsets() const {
-    const Frame& frame = input_.frame;
-    std::vector<int32_t> offsets;
-    for (int64_t channel = 0; channel < spec_.input_shape.channels / spec_.group; ++channel)
-        for (int64_t y = 0; y < spec_.kernel_y; ++y)
-            for (int64_t x = 0; x < spec_.kernel_x; ++x) {
-                const int64_t row = y * spec_.dilation_y - spec_.pad_top + frame.border.top;
-                const int64_t column = x * spec_.dilation_x - spec_.pad_left + frame.border.left;
-                offsets.push_back(static_cast<int32_t>(channel * frame.plane + frame.corner(row, column)));
-            }
-    return offsets;
+// The blocks serve every number of lanes, so they are chosen for one and for the most, each as heavy as the other.
+void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int threads) {
+    const int64_t channels = spec_.window.input.channels / spec_.window.group;
+    const int64_t finest = Frame::ceiling(2 * rows_.rows() * channels, std::max<int64_t>(1, rows_.entries()));
+    std::vector<int64_t> sizes;
+    if (spec_.window.group == 1)
+        for (int64_t size = 4; size < channels; size += size / 2)
+            if (size >= finest) sizes.push_back(size);
+    sizes.push_back(channels);
+    std::vector<double> single, many;
+    Layout layout;
+    std::vector<Tile> tiles;
+    for (int64_t size : sizes) {
+        single.push_back(least_cost(kernels, 1, size, layout, tiles));
+        many.push_back(least_cost(kernels, most_lanes, size, layout, tiles));
+    }
+    const double least_single = *std::min_element(single.begin(), single.end());
+    const double least_many = *std::min_element(many.begin(), many.end());
+    size_t best = 0;
+    for (size_t at = 1; at < sizes.size(); ++at)
+        if (single[at] / least_single + many[at] / least_many < single[best] / least_single + many[best] / least_many)
+            best = at;
+    const int64_t rows = rows_.rows();
+    const int64_t for_threads = std::min<int64_t>(threads, Frame::ceiling(rows, 8));
+    rows_.arrange(sizes[best], std::max(Frame::ceiling(rows, kGroupRows), for_threads));
 }
 
-void Convolution::fill_entries() {
-    const int64_t rows = spec_.output_shape.channels, channels = spec_.input_shape.channels;
-    const std::vector<int32_t> offsets = column_offsets();
-    const int64_t columns = static_cast<int64_t>(offsets.size()), taps = spec_.kernel_y * spec_.kernel_x;
-    const int64_t group_channels = channels / spec_.group, group_rows = rows / spec_.group;
-    // As fine as pays: two non-zeros or more for each pointer. A group reads few channels anyway.
-    const int64_t most = spec_.group > 1 ? 1 : std::max<int64_t>(1, spec_.nonzeros / (2 * rows));
-    blocks_ = std::min(Frame::ceiling(channels, kMinBlockChannels), most);
-    block_channels_ = Frame::ceiling(channels, blocks_);
-    blocks_ = Frame::ceiling(channels, block_channels_);
+Walk Convolution::walk(const Layout& layout, const Kernels& kernels) const {
+    const Shape& out = spec_.window.output;
+    const bool quads = rows_.quads();
+    return {out.height,    out.width,
+            layout.row,    layout.lanes,
+            kernels.width, quads ? kernels.quad_vectors : kernels.tile_vectors,
+            quads ? 1 : 4};
+}
 
-    entries_.resize(spec_.nonzeros);
-    starts_.assign(rows * (blocks_ + 1), 0);
-    int64_t at = 0, before = -1;
-    for (int64_t row = 0; row < rows; ++row) {
-        const int64_t first = row * columns, end = first + columns;
-        const int64_t group_offset = row / group_rows * group_channels * input_.frame.plane;
-        const float scale = spec_.scale.empty() ? 1.0f : spec_.scale[row];
-        int32_t* starts = starts_.data() + row * (blocks_ + 1);
-        for (int64_t block = 0; block < blocks_; ++block) {
-            starts[block] = static_cast<int32_t>(at);
-            const int64_t stop = block + 1 == blocks_ ? end : first + (block + 1) * block_channels_ * taps;
-            for (; at < spec_.nonzeros && spec_.positions[at] < stop; ++at) {
-                require(spec_.positions[at] > before && spec_.positions[at] >= first, "convolution: positions");
-                before = spec_.positions[at];
-                entries_[at] = {spec_.values[at] * scale,
-                                static_cast<int32_t>(group_offset + offsets[before - first])};
-            }
+// Cycles of one core for these tiles.
+double Convolution::cost(const Layout& layout, const std::vector<Tile>& tiles, int64_t block_channels) const {
+    const Window& window = spec_.window;
+    const double entries = static_cast<double>(rows_.entries()), rows = static_cast<double>(rows_.rows());
+    const double share = static_cast<double>(rows_.row_channels());
+    const double near = layout.aligned() ? kLoad : kStraddlingLoad;
+    const int64_t blocks = Frame::ceiling(window.input.channels / window.group, block_channels);
+    double cycles = layout.copy_cycles(window);
+    for (const Tile& tile : tiles) {
+        const int64_t floats = layout.footprint(window, input_.frame, tile) * block_channels;
+        const double load = 4 * floats > first_level_bytes() * 7 / 8 ? std::max(near, kFarLoad) : near;
+        const double vectors = tile.rows * tile.vectors;
+        cycles += entries * (std::max(load, share * kLoad) * vectors + kEntry);
+        cycles += static_cast<double>(blocks) * rows * (kRow + (blocks > 1 ? vectors * share * kSum : 0));
+    }
+    return cycles;
+}
+
+double Convolution::least_cost(const Kernels& kernels, int64_t lanes, int64_t block_channels, Layout& best,
+                               std::vector<Tile>& best_tiles) const {
+    double least = std::numeric_limits<double>::infinity();
+    for (const Layout& layout : layouts_for(spec_.window, input_.frame, lanes, kernels.width))
+        for (std::vector<Tile>& tiles : ways_to_cut(walk(layout, kernels))) {
+            const double cycles = cost(layout, tiles, block_channels);
+            if (cycles >= least) continue;
+            least = cycles;
+            best = layout;
+            best_tiles = std::move(tiles);
         }
-        starts[blocks_] = static_cast<int32_t>(at);
-    }
-    require(at == spec_.nonzeros, "convolution: positions");
+    return least;
 }
 
-// Four rows share their loads where nearly all of what one reads the others read as well.
-void Convolution::pair_up_rows() {
-    const int64_t rows = spec_.output_shape.channels, quads = Frame::ceiling(rows, kQuad);
-    if (rows < kQuad || spec_.nonzeros < 2 * rows) return;
-    std::vector<QuadEntry> joined;
-    std::vector<int32_t> starts;
-    for (int64_t quad = 0; quad < quads; ++quad) {
-        for (int64_t block = 0; block < blocks_; ++block) {
-            starts.push_back(static_cast<int32_t>(joined.size()));
-            int32_t at[kQuad], end[kQuad];
-            for (int64_t r = 0; r < kQuad; ++r) {
-                const int64_t row = quad * kQuad + r;
-                at[r] = row < rows ? starts_[row * (blocks_ + 1) + block] : 0;
-                end[r] = row < rows ? starts_[row * (blocks_ + 1) + block + 1] : 0;
-            }
-            for (;;) {
-                int32_t next = INT32_MAX;
-                for (int64_t r = 0; r < kQuad; ++r)
-                    if (at[r] < end[r]) next = std::min(next, entries_[at[r]].offset);
-                if (next == INT32_MAX) break;
-                QuadEntry entry{{0, 0, 0, 0}, next};
-                for (int64_t r = 0; r < kQuad; ++r)
-                    if (at[r] < end[r] && entries_[at[r]].offset == next) entry.values[r] = entries_[at[r]++].value;
-                joined.push_back(entry);
-                if (5 * spec_.nonzeros < 16 * static_cast<int64_t>(joined.size())) return;  // under 80% full
-            }
-        }
-        starts.push_back(static_cast<int32_t>(joined.size()));
-    }
-    joined.shrink_to_fit();
-    quads_ = std::move(joined);
-    starts_ = std::move(starts);
-    quad_rows_ = quads;
-    entries_ = {};
-}
-
-// Input channels whose pixels under one tile fit the first-level cache.
-int64_t Convolution::channels_in_cache(int64_t tile_floats, int64_t lanes) const {
-    const int64_t reach = (spec_.kernel_x - 1) * spec_.dilation_x / spec_.stride_x * lanes;
-    const int64_t runs = spec_.kernel_y * std::min(spec_.kernel_x, spec_.stride_x);
-    const int64_t floats = std::min(runs * (tile_floats + reach), input_.frame.plane * lanes);
-    return std::max<int64_t>(1, kCacheFloats / std::max<int64_t>(1, floats));
-}
-
-Schedule Convolution::schedule(const Kernels& kernels, int64_t lanes, int threads) const {
-    const int most = quads_.empty() ? kMaxVectors : kQuadVectors;
-    Walk walk{spec_.output_shape.height, spec_.output_shape.width, input_.frame.pitch, lanes, &output_.frame,
-              spec_.residual >= 0 ? &residual_.frame : nullptr, kernels.width, most};
-    Schedule schedule = cut_into_tiles(walk);
-    int64_t tile_floats = 0;
-    for (const Tile& tile : schedule.tiles) tile_floats = std::max<int64_t>(tile_floats, tile.vectors * kernels.width);
-
-    // Blocks that fit the cache or nearly so; or none, where a row would find too little to do in each.
-    const int64_t rows = row_groups(), entries = static_cast<int64_t>(entries_.size() + quads_.size());
-    const int64_t vectors = tile_floats / kernels.width;
-    auto pays = [&](int64_t merge) { return entries * merge * vectors >= kBlockWork * rows * blocks_; };
-    schedule.merge = std::max<int64_t>(1, channels_in_cache(tile_floats, lanes) / block_channels_);
-    if (!pays(schedule.merge)) schedule.merge *= 2;
-    if (!pays(schedule.merge)) schedule.merge = blocks_;
-    schedule.merge = std::min(schedule.merge, blocks_);
-
-    const int64_t row_floats = tile_floats * (quads_.empty() ? 1 : kQuad);
-    const int64_t for_threads =
-        threads > 1 ? Frame::ceiling(kTasksPerThread * threads, static_cast<int64_t>(schedule.tiles.size())) : 1;
-    const int64_t for_sums = schedule.merge < blocks_ ? Frame::ceiling(rows * row_floats, kSumFloats) : 1;
-    const int64_t groups = std::min(rows, std::max(for_threads, for_sums));
-    // Bounds at equal shares of the non-zeros, so that threads finish together.
-    schedule.rows.push_back(0);
-    for (int64_t row = 0; row < rows; ++row) {
-        const int64_t done = starts_[row * (blocks_ + 1) + blocks_] + row + 1;
-        const int64_t group = static_cast<int64_t>(schedule.rows.size());
-        if (row + 1 == rows || done * groups >= group * (entries + rows)) schedule.rows.push_back(row + 1);
-    }
-    int64_t largest = 0;
-    for (size_t group = 1; group < schedule.rows.size(); ++group)
-        largest = std::max(largest, schedule.rows[group] - schedule.rows[group - 1]);
-    schedule.scratch = largest * row_floats;
-    return schedule;
+std::unique_ptr<Schedule> Convolution::schedule(const Kernels& kernels, int64_t lanes) const {
+    auto made = std::make_unique<Tiling>();
+    least_cost(kernels, lanes, rows_.block_channels(), made->layout, made->tiles);
+    made->offsets = made->layout.offsets(spec_.window, input_.frame);
+    made->destinations = destinations_of(walk(made->layout, kernels), output_.frame,
+                                         spec_.residual >= 0 ? &residual_.frame : nullptr, made->tiles);
+    int64_t vectors = 0;
+    for (const Tile& tile : made->tiles) vectors = std::max<int64_t>(vectors, tile.rows * tile.vectors);
+    made->scratch = rows_.most_rows() * rows_.row_channels() * vectors * kernels.width;
+    made->copies = made->layout.copied_floats(spec_.window);
+    return made;
 }
 
 void Convolution::relayout(const Pass& pass) const {
@@ -219,25 +174,35 @@ void Convolution::relayout(const Pass& pass) const {
     });
 }
 
+const float* Convolution::copy_input(const Pass& pass, const Layout& layout) const {
+    if (!layout.channel) return pass.at(input_);
+    constexpr int64_t kAtATime = 16;
+    const int64_t channels = spec_.window.input.channels;
+    pass.parallel(Frame::ceiling(channels, kAtATime), [&](int64_t task, float*) {
+        for (int64_t channel = task * kAtATime; channel < std::min(channels, (task + 1) * kAtATime); ++channel)
+            layout.copy(spec_.window, input_.frame, pass.kernels, pass.channel(input_, channel),
+                        pass.copies + channel * layout.channel);
+    });
+    return pass.copies;
+}
+
 void Convolution::run(const Pass& pass, const Schedule& schedule) const {
+    const Tiling& tiling = static_cast<const Tiling&>(schedule);
     if (copies_) relayout(pass);
-    const int64_t groups = static_cast<int64_t>(schedule.rows.size()) - 1;
-    const int64_t tiles = static_cast<int64_t>(schedule.tiles.size());
+    const float* input = copy_input(pass, tiling.layout);
+    const int64_t groups = rows_.groups(), tiles = static_cast<int64_t>(tiling.tiles.size());
     pass.parallel(tiles * groups, [&](int64_t task, float* scratch) {
-        const Tile& tile = schedule.tiles[task / groups];
+        const Tile& tile = tiling.tiles[task / groups];
         TileJob job;
-        job.input = pass.at(input_) + tile.position;
-        job.entries = entries_.data();
-        job.quads = quads_.empty() ? nullptr : quads_.data();
-        job.starts = starts_.data();
-        job.blocks = blocks_;
-        job.merge = schedule.merge;
-        job.first_row = schedule.rows[task % groups];
-        job.last_row = schedule.rows[task % groups + 1];
-        job.rows = spec_.output_shape.channels;
-        job.lanes = pass.lanes;
+        rows_.describe(task % groups, job);
+        job.input = input + tile.position;
+        job.offsets = tiling.offsets.data();
+        job.channels = spec_.window.output.channels;
+        job.tile_rows = tile.rows;
         job.vectors = tile.vectors;
-        job.segments = schedule.segments.data() + tile.first_segment;
+        job.input_row = tiling.layout.row;
+        job.places = tile.first_place < 0 ? nullptr : tiling.destinations.places.data() + tile.first_place;
+        job.segments = tiling.destinations.segments.data() + tile.first_segment;
         job.segment_count = tile.last_segment - tile.first_segment;
         job.bias = spec_.bias.empty() ? nullptr : spec_.bias.data();
         job.residual = spec_.residual >= 0 ? pass.at(residual_) : nullptr;
@@ -249,11 +214,6 @@ void Convolution::run(const Pass& pass, const Schedule& schedule) const {
         job.sums = scratch;
         pass.kernels.tile(job);
     });
-}
-
-int64_t Convolution::weight_bytes() const {
-    return static_cast<int64_t>(entries_.size() * sizeof(Entry) + quads_.size() * sizeof(QuadEntry) +
-                                starts_.size() * sizeof(int32_t));
 }
 
 }  // namespace csrve

@@ -1,57 +1,50 @@
 // A sparse convolution, and a linear layer as one of 1 x 1 pixels, with bias, residual and bounds.
 #pragma once
 
-#include <optional>
-
 #include "layer.h"
+#include "layout.h"
+#include "sparse_rows.h"
 
 namespace csrve {
 
 struct ConvolutionSpec {
     int64_t input, residual;  // residual -1 where there is none
-    Shape input_shape, output_shape;
-    int64_t kernel_y, kernel_x, stride_y, stride_x, dilation_y, dilation_x, pad_top, pad_left, group;
-    // Non-zeros of [outputs, inputs / group, kernel_y, kernel_x], row-major, strictly rising. Read by `bind` only.
-    const int64_t* positions;
-    const float* values;
-    int64_t nonzeros;
-    std::vector<float> scale, bias;  // empty, or one an output channel; the scale is multiplied into the weights
+    Window window;
+    std::vector<float> bias;  // empty, or one an output channel
     float low, high;
 };
 
 class Convolution : public Layer {
   public:
-    // Throws std::invalid_argument where the parts do not fit each other.
-    explicit Convolution(ConvolutionSpec spec);
+    // Non-zeros [outputs, inputs / group, kernel_y, kernel_x], row-major, strictly rising; `scale` is empty or one an
+    // output channel. Throws std::invalid_argument where the parts do not fit each other.
+    Convolution(ConvolutionSpec spec, const int64_t* positions, const float* values, int64_t nonzeros,
+                const std::vector<float>& scale);
 
     void demand(std::vector<Demand>& demands) const override;
     const Frame* private_frame(const std::vector<Place>& places) override;
     void bind(const std::vector<Place>& places, int private_slot) override;
-    Schedule schedule(const Kernels& kernels, int64_t lanes, int threads) const override;
+    void prepare(const Kernels& kernels, int64_t most_lanes, int threads) override;
+    std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;
-    int64_t weight_bytes() const override;
+    int64_t weight_bytes() const override { return rows_.size_bytes(); }
     int64_t bias_bytes() const override { return 4 * static_cast<int64_t>(spec_.bias.size()); }
 
   private:
-    void check() const;
-    bool strides() const { return spec_.stride_y > 1 || spec_.stride_x > 1; }
-    Border border() const;
-    void fill_entries();
-    std::vector<int32_t> column_offsets() const;
-    void pair_up_rows();
-    int64_t row_groups() const { return quads_.empty() ? spec_.output_shape.channels : quad_rows_; }
-    int64_t channels_in_cache(int64_t tile_floats, int64_t lanes) const;
+    struct Tiling;  // a schedule
+
+    Walk walk(const Layout& layout, const Kernels& kernels) const;
+    double cost(const Layout& layout, const std::vector<Tile>& tiles, int64_t block_channels) const;
+    double least_cost(const Kernels& kernels, int64_t lanes, int64_t block_channels, Layout& layout,
+                      std::vector<Tile>& tiles) const;
     void relayout(const Pass& pass) const;
+    const float* copy_input(const Pass& pass, const Layout& layout) const;
 
     ConvolutionSpec spec_;
+    SparseRows rows_;
     Place input_, source_, output_, residual_;  // source_: where the input is laid out differently, and copied first
     Frame private_frame_;
     bool copies_ = false;
-
-    std::vector<Entry> entries_;
-    std::vector<QuadEntry> quads_;
-    std::vector<int32_t> starts_;
-    int64_t block_channels_ = 0, blocks_ = 1, quad_rows_ = 0;
 };
 
 }  // namespace csrve

@@ -30,10 +30,10 @@ void affine(const float* input, int64_t count, float scale, float bias, const fl
     }
 }
 
-void write_row(const TileJob& job, int64_t row, const float* sums) {
-    const float bias = job.bias ? job.bias[row] : 0.0f;
-    const float* residual = job.residual ? job.residual + row * job.residual_channel : nullptr;
-    float* output = job.output + row * job.output_channel;
+void write_row(const TileJob& job, int64_t channel, const float* sums) {
+    const float bias = job.bias ? job.bias[channel] : 0.0f;
+    const float* residual = job.residual ? job.residual + channel * job.residual_channel : nullptr;
+    float* output = job.output + channel * job.output_channel;
     for (const Segment* segment = job.segments; segment < job.segments + job.segment_count; ++segment) {
         const float* source = sums + segment->source;
         const float* added = residual ? residual + segment->residual : nullptr;
@@ -50,58 +50,21 @@ void write_row(const TileJob& job, int64_t row, const float* sums) {
     }
 }
 
-Finish finish_of(const TileJob& job, int64_t row) {
-    const Segment& only = job.segments[0];
-    const float* residual = job.residual ? job.residual + row * job.residual_channel + only.residual : nullptr;
-    float* target = job.output + row * job.output_channel + only.target;
-    return {job.bias ? job.bias[row] : 0.0f, job.low, job.high, residual, target};
-}
-
-void tile_of_entries(const TileJob& job) {
-    const AddProducts add = kAddProducts[job.vectors];
-    const int64_t row_floats = job.vectors * kWidth;
-    const bool whole = job.segment_count == 1 && job.segments[0].step == 1 && job.segments[0].count == row_floats;
-    for (int64_t block = 0; block < job.blocks; block += job.merge) {
-        const bool last = block + job.merge >= job.blocks;
-        const int64_t next = last ? job.blocks : block + job.merge;
-        for (int64_t row = job.first_row; row < job.last_row; ++row) {
-            const int32_t* starts = job.starts + row * (job.blocks + 1);
-            float* sums = job.sums + (row - job.first_row) * row_floats;
-            const Entry* first = job.entries + starts[block];
-            const Entry* end = job.entries + starts[next];
-            if (last && whole) {
-                const Finish finish = finish_of(job, row);
-                add(job.input, first, end, job.lanes, sums, block == 0, &finish);
-            } else {
-                add(job.input, first, end, job.lanes, sums, block == 0, nullptr);
-                if (last) write_row(job, row, sums);
-            }
-        }
-    }
-}
-
-void tile_of_quads(const TileJob& job) {
-    const AddQuadProducts add = kAddQuadProducts[job.vectors];
-    const int64_t row_floats = job.vectors * kWidth;
-    for (int64_t block = 0; block < job.blocks; block += job.merge) {
-        const bool last = block + job.merge >= job.blocks;
-        const int64_t next = last ? job.blocks : block + job.merge;
-        for (int64_t quad = job.first_row; quad < job.last_row; ++quad) {
-            const int32_t* starts = job.starts + quad * (job.blocks + 1);
-            float* sums = job.sums + (quad - job.first_row) * csrve::kQuad * row_floats;
-            add(job.input, job.quads + starts[block], job.quads + starts[next], job.lanes, sums, row_floats,
-                block == 0);
-            for (int64_t r = 0; last && r < csrve::kQuad && quad * csrve::kQuad + r < job.rows; ++r)
-                write_row(job, quad * csrve::kQuad + r, sums + r * row_floats);
-        }
-    }
-}
-
 void tile(const TileJob& job) {
-    if (job.quads)
-        tile_of_quads(job);
-    else
-        tile_of_entries(job);
+    const int row_channels = job.quads ? csrve::kQuad : 1;
+    const AddBlock add = job.quads ? kAddQuadBlock[job.vectors] : kAddBlock[job.tile_rows / 2][job.vectors];
+    for (int64_t block = 0; block < job.blocks; ++block)
+        add(job, job.slices[block], block == 0, block + 1 == job.blocks);
+    if (job.places) return;
+    const int64_t sum_floats = job.tile_rows * job.vectors * kWidth;
+    for (int64_t at = 0; at < job.rows * row_channels && job.first_channel + at < job.channels; ++at)
+        write_row(job, job.first_channel + at, job.sums + at * sum_floats);
+}
+
+void copy_rows(const float* source, int64_t source_step, int64_t rows, int64_t count, float* target,
+               int64_t target_step) {
+    for (int64_t row = 0; row < rows; ++row, source += source_step, target += target_step)
+        for (int64_t at = 0; at < count; at += kWidth) store(target + at, load(source + at));
 }
 
 void map(Map operation, const float* input, int64_t count, float low, float high, float* output) {
@@ -164,7 +127,7 @@ void total(const float* row, int64_t pixels, int64_t lanes, float* sums) {
     for (int64_t pixel = 0; pixel < pixels; ++pixel) pool(false, row + pixel * lanes, 1, 1, lanes, sums);
 }
 
-constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, tile, affine, map, combine, pool, total};
+constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, kTileVectors, kQuadVectors, tile, copy_rows, affine, map, combine, pool, total};
 
 }  // namespace
 

@@ -5,21 +5,30 @@
 
 namespace csrve {
 
-// A non-zero weight and the pixel it meets, counted from the output position's pixel in the input's buffer.
+// A non-zero weight and its column: input channel, window row, window column.
 struct Entry {
     float value;
-    int32_t offset;
+    int32_t column;
 };
 
 // A weight of four output channels at once: zeros among them are multiplied, the input is loaded once.
 struct QuadEntry {
     float values[4];
-    int32_t offset;
+    int32_t column;
 };
 
-constexpr int kQuad = 4;        // output channels of a QuadEntry
-constexpr int kMaxVectors = 12;  // accumulators of a tile: what 16 registers leave room for
-constexpr int kQuadVectors = 3;  // the same, for each of four channels
+// How many non-zeros a row of a group (or a quad of rows) has in a block.
+struct RowRun {
+    uint16_t row, count;
+};
+
+// A block of input channels in a group of rows: its first entry, and its runs, of which `busy` have entries.
+struct Slice {
+    int64_t entry;
+    int32_t run, runs, busy;
+};
+
+constexpr int kQuad = 4;         // output channels of a QuadEntry
 constexpr int kMaxWidth = 16;    // floats of the widest vector
 constexpr int64_t kSlack = 512;  // floats that a tile may read behind a buffer's end
 
@@ -32,17 +41,25 @@ struct Segment {
     int64_t residual;  // in the residual's channel
 };
 
-// Sums of one tile of output positions for a range of output channels.
+// Where a vector of sums goes that is wholly wanted, in floats within a channel.
+struct VectorPlace {
+    int64_t target, residual;
+};
+
+// Sums of one tile of output positions for one group of output channels.
 struct TileJob {
-    const float* input;  // at the tile's first position
+    const float* input;        // at the tile's first position
+    const int32_t* offsets;    // of each column, in floats
     const Entry* entries;
-    const QuadEntry* quads;  // instead of entries: then rows count in fours
-    const int32_t* starts;   // [rows][blocks + 1]: where each block of input channels begins in the entries
-    int64_t blocks, merge;   // so many blocks are done together
-    int64_t first_row, last_row;
-    int64_t rows;  // of the layer
-    int64_t lanes;
-    int vectors;
+    const QuadEntry* quads;    // instead of entries: then a row is four channels
+    const RowRun* runs;
+    const Slice* slices;       // of each block
+    int64_t blocks, rows;
+    int64_t first_channel;     // the output channel of the group's first row
+    int64_t channels;          // of the layer
+    int tile_rows, vectors;    // of a tile row
+    int64_t input_row;         // floats from a tile row to the next
+    const VectorPlace* places;  // of each vector; null where not all are wholly wanted: then segments say
     const Segment* segments;
     int64_t segment_count;
     const float* bias;      // or null
@@ -50,7 +67,7 @@ struct TileJob {
     int64_t residual_channel, output_channel;  // floats from a channel to the next
     float low, high;
     float* output;
-    float* sums;  // scratch: [last_row - first_row][vectors * width]
+    float* sums;  // scratch: [rows][tile_rows * vectors * width], four of them for quads
 };
 
 enum class Map { kClamp, kSigmoid };
@@ -58,8 +75,13 @@ enum class Combine { kAdd, kMultiply };
 
 struct Kernels {
     const char* name;
-    int width;  // floats of a vector
+    int width;         // floats of a vector
+    int tile_vectors;  // most accumulators of a tile
+    int quad_vectors;  // the same where four output channels share their loads
     void (*tile)(const TileJob& job);
+    // Rows of `count` floats; what lies behind a row's end is copied or overwritten, up to a vector's width.
+    void (*copy_rows)(const float* source, int64_t source_step, int64_t rows, int64_t count, float* target,
+                      int64_t target_step);
     // output = clamp(scale * input + bias + residual), residual may be null
     void (*affine)(const float* input, int64_t count, float scale, float bias, const float* residual, float low,
                    float high, float* output);

@@ -7,7 +7,6 @@
 
 #include "frame.h"
 #include "kernels.h"
-#include "schedule.h"
 #include "thread_pool.h"
 
 namespace csrve {
@@ -38,6 +37,7 @@ struct Pass {
     float* const* buffers;  // by slot
     float* scratch;
     int64_t scratch_floats;  // of each worker
+    float* copies;  // of the input of the layer that runs
 
     float* at(const Place& place) const { return buffers[place.slot]; }
     float* channel(const Place& place, int64_t channel) const {
@@ -68,6 +68,13 @@ struct Pass {
     }
 };
 
+// What a layer has worked out for one number of lanes.
+struct Schedule {
+    virtual ~Schedule() = default;
+    int64_t scratch = 0;  // floats that each worker needs
+    int64_t copies = 0;   // floats of copies of its input
+};
+
 class Layer {
   public:
     virtual ~Layer() = default;
@@ -83,7 +90,9 @@ class Layer {
     // A buffer of its own, if it needs its input laid out in another way: called after `demand`, before `bind`.
     virtual const Frame* private_frame(const std::vector<Place>&) { return nullptr; }
     virtual void bind(const std::vector<Place>& places, int private_slot) = 0;
-    virtual Schedule schedule(const Kernels&, int64_t, int) const { return {}; }
+    // Called once after `bind`, with the most lanes that there will be.
+    virtual void prepare(const Kernels&, int64_t, int) {}
+    virtual std::unique_ptr<Schedule> schedule(const Kernels&, int64_t) const { return std::make_unique<Schedule>(); }
     virtual void run(const Pass& pass, const Schedule& schedule) const = 0;
     // Held between runs, activations not counted.
     virtual int64_t weight_bytes() const { return 0; }

@@ -7,9 +7,9 @@ namespace csrve {
 namespace {
 
 // Enough for one row of the output, where it cannot be written in place.
-Schedule one_row(const Frame& output, int64_t lanes) {
-    Schedule schedule;
-    schedule.scratch = output.width * lanes;
+std::unique_ptr<Schedule> one_row(const Frame& output, int64_t lanes) {
+    auto schedule = std::make_unique<Schedule>();
+    schedule->scratch = output.width * lanes;
     return schedule;
 }
 
@@ -48,7 +48,9 @@ void Normalization::bind(const std::vector<Place>& places, int) {
     if (adds_) residual_ = places[inputs[1]];
 }
 
-Schedule Normalization::schedule(const Kernels&, int64_t lanes, int) const { return one_row(output_.frame, lanes); }
+std::unique_ptr<Schedule> Normalization::schedule(const Kernels&, int64_t lanes) const {
+    return one_row(output_.frame, lanes);
+}
 
 void Normalization::run(const Pass& pass, const Schedule&) const {
     make_rows(pass, output_, [&](int64_t channel, int64_t y, float* target) {
@@ -68,7 +70,9 @@ void Elementwise::bind(const std::vector<Place>& places, int) {
     output_ = places[output];
 }
 
-Schedule Elementwise::schedule(const Kernels&, int64_t lanes, int) const { return one_row(output_.frame, lanes); }
+std::unique_ptr<Schedule> Elementwise::schedule(const Kernels&, int64_t lanes) const {
+    return one_row(output_.frame, lanes);
+}
 
 void Elementwise::run(const Pass& pass, const Schedule&) const {
     make_rows(pass, output_, [&](int64_t channel, int64_t y, float* target) {
@@ -87,7 +91,9 @@ void Combination::bind(const std::vector<Place>& places, int) {
     output_ = places[output];
 }
 
-Schedule Combination::schedule(const Kernels&, int64_t lanes, int) const { return one_row(output_.frame, lanes); }
+std::unique_ptr<Schedule> Combination::schedule(const Kernels&, int64_t lanes) const {
+    return one_row(output_.frame, lanes);
+}
 
 void Combination::run(const Pass& pass, const Schedule&) const {
     const int64_t width = output_.frame.width;
@@ -110,7 +116,9 @@ void Pool::bind(const std::vector<Place>& places, int) {
     output_ = places[output];
 }
 
-Schedule Pool::schedule(const Kernels&, int64_t lanes, int) const { return one_row(output_.frame, lanes); }
+std::unique_ptr<Schedule> Pool::schedule(const Kernels&, int64_t lanes) const {
+    return one_row(output_.frame, lanes);
+}
 
 void Pool::run(const Pass& pass, const Schedule&) const {
     make_rows(pass, output_, [&](int64_t channel, int64_t y, float* target) { pool_row(pass, channel, y, target); });
@@ -153,7 +161,9 @@ void GlobalAverage::bind(const std::vector<Place>& places, int) {
     output_ = places[output];
 }
 
-Schedule GlobalAverage::schedule(const Kernels&, int64_t lanes, int) const { return one_row(output_.frame, lanes); }
+std::unique_ptr<Schedule> GlobalAverage::schedule(const Kernels&, int64_t lanes) const {
+    return one_row(output_.frame, lanes);
+}
 
 void GlobalAverage::run(const Pass& pass, const Schedule&) const {
     const Frame& in = input_.frame;

@@ -11,7 +11,7 @@ class Normalization : public Layer {
     Normalization(int64_t input, int64_t residual, std::vector<float> scale, std::vector<float> bias,
                   float low, float high);
     void bind(const std::vector<Place>& places, int private_slot) override;
-    Schedule schedule(const Kernels& kernels, int64_t lanes, int threads) const override;
+    std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;
     int64_t weight_bytes() const override { return 4 * static_cast<int64_t>(scale_.size()); }
     int64_t bias_bytes() const override { return 4 * static_cast<int64_t>(bias_.size()); }
@@ -27,7 +27,7 @@ class Elementwise : public Layer {
   public:
     Elementwise(Map operation, int64_t input, float low, float high);
     void bind(const std::vector<Place>& places, int private_slot) override;
-    Schedule schedule(const Kernels& kernels, int64_t lanes, int threads) const override;
+    std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;
 
   private:
@@ -41,7 +41,7 @@ class Combination : public Layer {
   public:
     Combination(Combine operation, int64_t first, int64_t second);
     void bind(const std::vector<Place>& places, int private_slot) override;
-    Schedule schedule(const Kernels& kernels, int64_t lanes, int threads) const override;
+    std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;
 
   private:
@@ -58,7 +58,7 @@ class Pool : public Layer {
   public:
     Pool(const PoolSpec& spec, int64_t input);
     void bind(const std::vector<Place>& places, int private_slot) override;
-    Schedule schedule(const Kernels& kernels, int64_t lanes, int threads) const override;
+    std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;
 
   private:
@@ -72,7 +72,7 @@ class GlobalAverage : public Layer {
   public:
     explicit GlobalAverage(int64_t input);
     void bind(const std::vector<Place>& places, int private_slot) override;
-    Schedule schedule(const Kernels& kernels, int64_t lanes, int threads) const override;
+    std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;
 
   private:

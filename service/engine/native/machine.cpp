@@ -1,5 +1,7 @@
 #include "machine.h"
 
+#include <unistd.h>
+
 namespace csrve {
 
 #if !defined(CSRVE_HAS_X86)
@@ -25,6 +27,14 @@ const Kernels* find_kernels(const std::string& name) {
     for (const Kernels* kernels : runnable_kernels())
         if (name.empty() || name == kernels->name) return kernels;
     return nullptr;
+}
+
+int64_t first_level_bytes() {
+    int64_t size = 0;
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+    size = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+#endif
+    return size > 0 ? size : 32 * 1024;
 }
 
 }  // namespace csrve

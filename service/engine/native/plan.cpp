@@ -1,5 +1,6 @@
 #include "plan.h"
 
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <stdexcept>
@@ -50,6 +51,14 @@ Workspace::Buffer Workspace::allocate(int64_t floats) {
     return Buffer(static_cast<float*>(place));
 }
 
+void Workspace::grow(Buffer& buffer, int64_t& capacity, int64_t floats) {
+    if (capacity >= floats) return;
+    buffer = allocate(floats);
+    std::memset(buffer.get(), 0, static_cast<size_t>(floats) * sizeof(float));
+    size_bytes += 4 * (floats - capacity);
+    capacity = floats;
+}
+
 Plan::Plan(Network network, const Kernels& kernels, int threads)
     : kernels_(kernels), layers_(std::move(network.layers_)), pool_(threads) {
     if (layers_.empty()) throw std::invalid_argument("plan: no layers");
@@ -91,6 +100,7 @@ void Plan::lay_out(std::vector<Demand>& values) {
     int64_t pixels = 0;
     for (int64_t mine : slot_pixels_) pixels += mine;
     max_lanes_ = std::max<int64_t>(1, std::min(kMaxLanes, kWorkspaceFloats / pixels));
+    for (const auto& layer : layers_) layer->prepare(kernels_, max_lanes_, pool_.threads());
 }
 
 int Plan::take_slot(const Frame& frame) {
@@ -103,7 +113,7 @@ int Plan::take_slot(const Frame& frame) {
     int64_t pixels = 0;
     if (frame.plane <= 0 || __builtin_mul_overflow(frame.channels, frame.plane, &pixels)) pixels = kMaxPixels;
     for (int64_t mine : slot_pixels_) pixels += mine;
-    if (pixels >= kMaxPixels) throw std::length_error("plan: activations and their borders pass 2**31 pixels an image");
+    if (pixels >= kMaxPixels) throw std::runtime_error("plan: activations and their borders pass 2**31 pixels an image");
     slot_pixels_.push_back(frame.channels * frame.plane);
     return static_cast<int>(slot_pixels_.size()) - 1;
 }
@@ -116,7 +126,7 @@ int64_t Plan::choose_lanes(int64_t count) const {
     return rounded - lanes <= 2 && rounded <= max_lanes_ ? rounded : lanes;
 }
 
-void Plan::run(const float* pictures, int64_t count, float* logits) {
+void Plan::run(const float* pictures, int64_t count, float* logits, double* seconds) {
     const int64_t lanes = choose_lanes(count);
     const std::shared_ptr<const Schedules> mine = schedules(lanes);
     std::unique_ptr<Workspace> workspace = take_workspace(lanes, *mine);
@@ -126,12 +136,13 @@ void Plan::run(const float* pictures, int64_t count, float* logits) {
                     lanes,
                     workspace->places.data(),
                     workspace->scratch.get(),
-                    workspace->scratch_floats};
+                    workspace->scratch_floats,
+                    workspace->copies.get()};
     const Frame& in = input_.frame;
     for (int64_t first = 0; first < count; first += lanes) {
         const int64_t part = std::min(lanes, count - first);
         read_pictures(pass, pictures + first * in.channels * in.height * in.width, part);
-        for (size_t layer = 0; layer < layers_.size(); ++layer) layers_[layer]->run(pass, (*mine)[layer]);
+        run_layers(pass, *mine, seconds);
         write_logits(pass, part, logits + first * classes());
     }
     if (together) pool_.leave();
@@ -139,12 +150,24 @@ void Plan::run(const float* pictures, int64_t count, float* logits) {
     idle_.push_back(std::move(workspace));
 }
 
+void Plan::run_layers(const Pass& pass, const Schedules& schedules, double* seconds) const {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point before = seconds ? Clock::now() : Clock::time_point();
+    for (size_t layer = 0; layer < layers_.size(); ++layer) {
+        layers_[layer]->run(pass, *schedules[layer]);
+        if (!seconds) continue;
+        const Clock::time_point now = Clock::now();
+        seconds[layer] += std::chrono::duration<double>(now - before).count();
+        before = now;
+    }
+}
+
 std::shared_ptr<const Plan::Schedules> Plan::schedules(int64_t lanes) {
     std::lock_guard<std::mutex> lock(mutex_);
     std::shared_ptr<const Schedules>& known = schedules_[lanes];
     if (!known) {
         auto made = std::make_shared<Schedules>();
-        for (const auto& layer : layers_) made->push_back(layer->schedule(kernels_, lanes, pool_.threads()));
+        for (const auto& layer : layers_) made->push_back(layer->schedule(kernels_, lanes));
         known = made;
     }
     return known;
@@ -189,15 +212,14 @@ void Plan::prepare(Workspace& workspace, int64_t lanes, const Schedules& schedul
         }
         std::memset(workspace.places[slot], 0, static_cast<size_t>(floats) * sizeof(float));
     }
-    int64_t most = 0;
-    for (const Schedule& schedule : schedules) most = std::max(most, schedule.scratch);
-    workspace.scratch_floats = Frame::ceiling(most, 16) * 16;
-    const int64_t needed = std::max<int64_t>(16, workspace.scratch_floats * pool_.threads());
-    if (workspace.scratch_capacity < needed) {
-        workspace.scratch = Workspace::allocate(needed);
-        workspace.size_bytes += 4 * (needed - workspace.scratch_capacity);
-        workspace.scratch_capacity = needed;
+    int64_t scratch = 16, copies = 0;
+    for (const auto& schedule : schedules) {
+        scratch = std::max(scratch, schedule->scratch);
+        copies = std::max(copies, schedule->copies);
     }
+    workspace.scratch_floats = Frame::ceiling(scratch, 16) * 16;
+    workspace.grow(workspace.scratch, workspace.scratch_capacity, workspace.scratch_floats * pool_.threads());
+    if (copies) workspace.grow(workspace.copies, workspace.copies_capacity, copies + kSlack);
     workspace.lanes = lanes;
 }
 

@@ -37,6 +37,8 @@ class Workspace {
     };
     using Buffer = std::unique_ptr<float[], Release>;
     static Buffer allocate(int64_t floats);
+    // To at least so many floats, which are zero then.
+    void grow(Buffer& buffer, int64_t& capacity, int64_t floats);
 
     int64_t lanes = 0;
     std::vector<Buffer> buffers;
@@ -44,17 +46,20 @@ class Workspace {
     std::vector<float*> places;
     Buffer scratch;
     int64_t scratch_floats = 0, scratch_capacity = 0;
+    Buffer copies;
+    int64_t copies_capacity = 0;
     int64_t size_bytes = 0;
 };
 
 class Plan {
   public:
-    // Throws std::length_error where the buffers of one image are too large, std::invalid_argument where layers do not
+    // Throws std::runtime_error where the buffers of one image are too large, std::invalid_argument where layers do not
     // fit each other.
     Plan(Network network, const Kernels& kernels, int threads);
 
     // Logits [count, classes] of pictures [count, channels, height, width]. Any number of threads may call it.
-    void run(const float* pictures, int64_t count, float* logits);
+    // Adds the seconds that each layer took to `seconds`, unless that is null.
+    void run(const float* pictures, int64_t count, float* logits, double* seconds = nullptr);
 
     const Kernels& kernels() const { return kernels_; }
     const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
@@ -65,7 +70,7 @@ class Plan {
     int64_t workspace_bytes();
 
   private:
-    using Schedules = std::vector<Schedule>;
+    using Schedules = std::vector<std::unique_ptr<Schedule>>;
 
     void lay_out(std::vector<Demand>& values);
     int take_slot(const Frame& frame);
@@ -73,6 +78,7 @@ class Plan {
     std::unique_ptr<Workspace> take_workspace(int64_t lanes, const Schedules& schedules);
     void prepare(Workspace& workspace, int64_t lanes, const Schedules& schedules) const;
     int64_t choose_lanes(int64_t count) const;
+    void run_layers(const Pass& pass, const Schedules& schedules, double* seconds) const;
     void read_pictures(const Pass& pass, const float* pictures, int64_t count) const;
     void write_logits(const Pass& pass, int64_t count, float* logits) const;
 

@@ -27,6 +27,9 @@
 namespace {
 
 constexpr int kWidth = CSRVE_WIDTH;
+// Accumulators that the registers hold beside a weight and a load: 32 registers, or 16.
+constexpr int kTileVectors = CSRVE_WIDTH == 16 ? 24 : 12;
+constexpr int kQuadVectors = CSRVE_WIDTH == 16 ? 6 : 3;  // for each of four output channels
 
 typedef float Vector __attribute__((vector_size(4 * CSRVE_WIDTH)));
 typedef float Unaligned __attribute__((vector_size(4 * CSRVE_WIDTH), aligned(4), may_alias));

@@ -1,0 +1,56 @@
+// The non-zeros of a weight matrix in the order in which tiles read them: groups of output channels, which are the tasks
+// of threads; in each group blocks of input channels, whose pixels fit the first-level cache; in each block the rows by
+// falling count, so that the processor foresees where each one ends.
+#pragma once
+
+#include <vector>
+
+#include "kernels.h"
+#include "window.h"
+
+namespace csrve {
+
+class SparseRows {
+  public:
+    SparseRows() = default;
+    // Non-zeros [outputs, inputs / group, kernel_y, kernel_x], row-major, strictly rising; `scale` is empty or one an
+    // output channel. Throws std::invalid_argument where they do not fit the window.
+    SparseRows(const Window& window, const int64_t* positions, const float* values, int64_t nonzeros,
+               const std::vector<float>& scale);
+
+    // Puts them in their final order; std::runtime_error where a row of a block has more than 65,535 non-zeros.
+    void arrange(int64_t block_channels, int64_t groups);
+
+    bool quads() const { return !quads_.empty(); }
+    int64_t rows() const { return static_cast<int64_t>(starts_.size()) - 1; }  // or quads of rows; until arranged
+    int64_t row_channels() const { return quads() ? kQuad : 1; }
+    int64_t entries() const { return static_cast<int64_t>(entries_.size() + quads_.size()); }
+    int64_t blocks() const { return blocks_; }
+    int64_t block_channels() const { return block_channels_; }
+    int64_t groups() const { return static_cast<int64_t>(bounds_.size()) - 1; }
+    int64_t most_rows() const;  // of a group
+    int64_t size_bytes() const;
+
+    // Fills in what a tile of that group needs.
+    void describe(int64_t group, TileJob& job) const;
+
+  private:
+    void read(const Window& window, const int64_t* positions, const float* values, int64_t nonzeros,
+              const std::vector<float>& scale);
+    void join_rows();
+    void divide_rows(int64_t groups);
+    template <typename Item>
+    void reorder(std::vector<Item>& items);
+    int64_t block_of(int32_t column) const { return column / taps_ % group_channels_ / block_channels_; }
+
+    int64_t taps_ = 1, group_channels_ = 1;
+    std::vector<Entry> entries_;
+    std::vector<QuadEntry> quads_;
+    std::vector<int64_t> starts_;  // of each row in the entries, until they are arranged
+    int64_t block_channels_ = 1, blocks_ = 1;
+    std::vector<int64_t> bounds_;  // of the groups, in rows
+    std::vector<RowRun> runs_;
+    std::vector<Slice> slices_;  // [groups][blocks]
+};
+
+}  // namespace csrve
