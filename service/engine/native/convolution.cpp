@@ -14,9 +14,9 @@ constexpr int64_t kGroupRows = 128;  // whose sums fit the second level beside t
 // Cycles, as measured on Zen 5; other processors differ in the numbers, not in their order.
 constexpr double kLoad = 0.5;            // of a vector from the first level
 constexpr double kStraddlingLoad = 1.0;  // that lies in two cache lines, as all do that are not aligned
-constexpr double kFarLoad = 1.35;        // from the second level
-constexpr double kEntry = 1.5;           // a weight, its column's offset, the loop
-constexpr double kRow = 6.0;             // of a block: the run, its loop
+constexpr double kFarLoad = 2.0;         // from the second level
+constexpr double kEntry = 2.0;            // a weight, its place, the loop
+constexpr double kRow = 20.0;             // of a block: the run, its loop
 constexpr double kSum = 2.0;             // a vector of sums, read and written
 
 void check(const Window& window, const std::vector<float>& scale, const std::vector<float>& bias, int64_t nonzeros) {
@@ -37,9 +37,20 @@ void check(const Window& window, const std::vector<float>& scale, const std::vec
 
 }  // namespace
 
+struct Convolution::Way {
+    // Tiles that are alike, and how many there are.
+    struct Kind {
+        double vectors, count;
+        int64_t footprint;
+    };
+    Layout layout;
+    std::vector<Tile> tiles;
+    std::vector<Kind> kinds;
+};
+
 struct Convolution::Tiling : Schedule {
     Layout layout;
-    std::vector<int32_t> offsets;
+    std::vector<Pick> picks;
     std::vector<Tile> tiles;
     Destinations destinations;
 };
@@ -85,30 +96,39 @@ void Convolution::bind(const std::vector<Place>& places, int private_slot) {
 }
 
 // The blocks serve every number of lanes, so they are chosen for one and for the most, each as heavy as the other.
-void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int threads) {
-    const int64_t channels = spec_.window.input.channels / spec_.window.group;
+int64_t Convolution::choose_block(const std::vector<Way>& single, const std::vector<Way>& many) const {
+    const Window& window = spec_.window;
+    const int64_t channels = window.input.channels / window.group;
     const int64_t finest = Frame::ceiling(2 * rows_.rows() * channels, std::max<int64_t>(1, rows_.entries()));
     std::vector<int64_t> sizes;
-    if (spec_.window.group == 1)
-        for (int64_t size = 4; size < channels; size += size / 2)
-            if (size >= finest) sizes.push_back(size);
+    for (int64_t size = 4; size < channels && window.group == 1; size += size / 4)
+        if (size >= finest) sizes.push_back(size);
     sizes.push_back(channels);
-    std::vector<double> single, many;
-    Layout layout;
-    std::vector<Tile> tiles;
-    for (int64_t size : sizes) {
-        single.push_back(least_cost(kernels, 1, size, layout, tiles));
-        many.push_back(least_cost(kernels, most_lanes, size, layout, tiles));
-    }
-    const double least_single = *std::min_element(single.begin(), single.end());
-    const double least_many = *std::min_element(many.begin(), many.end());
+    auto costs = [&](const std::vector<Way>& ways) {
+        std::vector<double> made;
+        for (int64_t size : sizes) made.push_back(cost(cheapest(ways, size), size));
+        const double least = *std::min_element(made.begin(), made.end());
+        for (double& cycles : made) cycles /= least;
+        return made;
+    };
+    const std::vector<double> alone = costs(single), together = costs(many);
     size_t best = 0;
     for (size_t at = 1; at < sizes.size(); ++at)
-        if (single[at] / least_single + many[at] / least_many < single[best] / least_single + many[best] / least_many)
-            best = at;
-    const int64_t rows = rows_.rows();
-    const int64_t for_threads = std::min<int64_t>(threads, Frame::ceiling(rows, 8));
-    rows_.arrange(sizes[best], std::max(Frame::ceiling(rows, kGroupRows), for_threads));
+        if (alone[at] + together[at] < alone[best] + together[best]) best = at;
+    return sizes[best];
+}
+
+void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int threads) {
+    const Window& window = spec_.window;
+    const std::vector<Layout> layouts = layouts_for(window, input_.frame, 1, kernels.width);
+    const std::vector<Way> single = ways(kernels, layouts);
+    const std::vector<Way> many = ways(kernels, layouts_for(window, input_.frame, most_lanes, kernels.width));
+    const int64_t rows = rows_.rows(), for_threads = std::min<int64_t>(threads, Frame::ceiling(rows, 8));
+    const int64_t block_channels = choose_block(single, many);
+    single_ = cheapest(single, block_channels).layout;
+    rows_.arrange(block_channels, std::max(Frame::ceiling(rows, kGroupRows), for_threads));
+    rows_.locate(layouts[0].places(window, input_.frame),
+                 single_.channel ? single_.places(window, input_.frame) : std::vector<int32_t>());
 }
 
 Walk Convolution::walk(const Layout& layout, const Kernels& kernels) const {
@@ -120,42 +140,61 @@ Walk Convolution::walk(const Layout& layout, const Kernels& kernels) const {
             quads ? 1 : 4};
 }
 
-// Cycles of one core for these tiles.
-double Convolution::cost(const Layout& layout, const std::vector<Tile>& tiles, int64_t block_channels) const {
+std::vector<Convolution::Way> Convolution::ways(const Kernels& kernels, const std::vector<Layout>& layouts) const {
+    std::vector<Way> made;
+    for (const Layout& layout : layouts)
+        for (std::vector<Tile>& tiles : ways_to_cut(walk(layout, kernels))) {
+            Way way{layout, std::move(tiles), {}};
+            const Tile* before = nullptr;
+            for (const Tile& tile : way.tiles) {
+                if (!before || before->rows != tile.rows || before->vectors != tile.vectors)
+                    way.kinds.push_back({static_cast<double>(tile.rows * tile.vectors), 0,
+                                         layout.footprint(spec_.window, input_.frame, tile)});
+                way.kinds.back().count += 1;
+                before = &tile;
+            }
+            made.push_back(std::move(way));
+        }
+    return made;
+}
+
+// Cycles of one core.
+double Convolution::cost(const Way& way, int64_t block_channels) const {
     const Window& window = spec_.window;
     const double entries = static_cast<double>(rows_.entries()), rows = static_cast<double>(rows_.rows());
     const double share = static_cast<double>(rows_.row_channels());
-    const double near = layout.aligned() ? kLoad : kStraddlingLoad;
+    const double near = way.layout.aligned() ? kLoad : kStraddlingLoad;
     const int64_t blocks = Frame::ceiling(window.input.channels / window.group, block_channels);
-    double cycles = layout.copy_cycles(window);
-    for (const Tile& tile : tiles) {
-        const int64_t floats = layout.footprint(window, input_.frame, tile) * block_channels;
-        const double load = 4 * floats > first_level_bytes() * 7 / 8 ? std::max(near, kFarLoad) : near;
-        const double vectors = tile.rows * tile.vectors;
-        cycles += entries * (std::max(load, share * kLoad) * vectors + kEntry);
-        cycles += static_cast<double>(blocks) * rows * (kRow + (blocks > 1 ? vectors * share * kSum : 0));
+    double cycles = way.layout.copy_cycles(window);
+    for (const Way::Kind& kind : way.kinds) {
+        const bool fits = 4 * kind.footprint * block_channels <= first_level_bytes() * 7 / 8;
+        const double load = fits ? near : std::max(near, kFarLoad);
+        const double in_blocks = kRow + (blocks > 1 ? kind.vectors * share * kSum : 0);
+        cycles += kind.count * (entries * (std::max(load, share * kLoad) * kind.vectors + kEntry) +
+                                static_cast<double>(blocks) * rows * in_blocks);
     }
     return cycles;
 }
 
-double Convolution::least_cost(const Kernels& kernels, int64_t lanes, int64_t block_channels, Layout& best,
-                               std::vector<Tile>& best_tiles) const {
+const Convolution::Way& Convolution::cheapest(const std::vector<Way>& ways, int64_t block_channels) const {
+    const Way* best = nullptr;
     double least = std::numeric_limits<double>::infinity();
-    for (const Layout& layout : layouts_for(spec_.window, input_.frame, lanes, kernels.width))
-        for (std::vector<Tile>& tiles : ways_to_cut(walk(layout, kernels))) {
-            const double cycles = cost(layout, tiles, block_channels);
-            if (cycles >= least) continue;
-            least = cycles;
-            best = layout;
-            best_tiles = std::move(tiles);
-        }
-    return least;
+    for (const Way& way : ways) {
+        const double cycles = cost(way, block_channels);
+        if (best && cycles >= least) continue;
+        best = &way;
+        least = cycles;
+    }
+    return *best;
 }
 
 std::unique_ptr<Schedule> Convolution::schedule(const Kernels& kernels, int64_t lanes) const {
     auto made = std::make_unique<Tiling>();
-    least_cost(kernels, lanes, rows_.block_channels(), made->layout, made->tiles);
-    made->offsets = made->layout.offsets(spec_.window, input_.frame);
+    const Layout layout = lanes == 1 ? single_ : layouts_for(spec_.window, input_.frame, lanes, kernels.width)[0];
+    const std::vector<Way> ways = this->ways(kernels, {layout});
+    made->layout = layout;
+    made->picks = layout.picks(spec_.window, input_.frame);
+    made->tiles = cheapest(ways, rows_.block_channels()).tiles;
     made->destinations = destinations_of(walk(made->layout, kernels), output_.frame,
                                          spec_.residual >= 0 ? &residual_.frame : nullptr, made->tiles);
     int64_t vectors = 0;
@@ -174,13 +213,14 @@ void Convolution::relayout(const Pass& pass) const {
     });
 }
 
-const float* Convolution::copy_input(const Pass& pass, const Layout& layout) const {
+const float* Convolution::copy_input(const Pass& pass, const Tiling& tiling) const {
+    const Layout& layout = tiling.layout;
     if (!layout.channel) return pass.at(input_);
     constexpr int64_t kAtATime = 16;
     const int64_t channels = spec_.window.input.channels;
     pass.parallel(Frame::ceiling(channels, kAtATime), [&](int64_t task, float*) {
         for (int64_t channel = task * kAtATime; channel < std::min(channels, (task + 1) * kAtATime); ++channel)
-            layout.copy(spec_.window, input_.frame, pass.kernels, pass.channel(input_, channel),
+            layout.copy(spec_.window, input_.frame, pass.kernels, tiling.picks, pass.channel(input_, channel),
                         pass.copies + channel * layout.channel);
     });
     return pass.copies;
@@ -189,14 +229,14 @@ const float* Convolution::copy_input(const Pass& pass, const Layout& layout) con
 void Convolution::run(const Pass& pass, const Schedule& schedule) const {
     const Tiling& tiling = static_cast<const Tiling&>(schedule);
     if (copies_) relayout(pass);
-    const float* input = copy_input(pass, tiling.layout);
+    const float* input = copy_input(pass, tiling);
     const int64_t groups = rows_.groups(), tiles = static_cast<int64_t>(tiling.tiles.size());
     pass.parallel(tiles * groups, [&](int64_t task, float* scratch) {
         const Tile& tile = tiling.tiles[task / groups];
         TileJob job;
-        rows_.describe(task % groups, job);
+        rows_.describe(task % groups, tiling.layout.channel > 0, job);
         job.input = input + tile.position;
-        job.offsets = tiling.offsets.data();
+        job.lanes = pass.lanes;
         job.channels = spec_.window.output.channels;
         job.tile_rows = tile.rows;
         job.vectors = tile.vectors;

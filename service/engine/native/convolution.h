@@ -31,17 +31,20 @@ class Convolution : public Layer {
     int64_t bias_bytes() const override { return 4 * static_cast<int64_t>(spec_.bias.size()); }
 
   private:
+    struct Way;     // a layout and tiles, of which the cheapest is taken
     struct Tiling;  // a schedule
 
     Walk walk(const Layout& layout, const Kernels& kernels) const;
-    double cost(const Layout& layout, const std::vector<Tile>& tiles, int64_t block_channels) const;
-    double least_cost(const Kernels& kernels, int64_t lanes, int64_t block_channels, Layout& layout,
-                      std::vector<Tile>& tiles) const;
+    std::vector<Way> ways(const Kernels& kernels, const std::vector<Layout>& layouts) const;
+    double cost(const Way& way, int64_t block_channels) const;
+    const Way& cheapest(const std::vector<Way>& ways, int64_t block_channels) const;
+    int64_t choose_block(const std::vector<Way>& single, const std::vector<Way>& many) const;
     void relayout(const Pass& pass) const;
-    const float* copy_input(const Pass& pass, const Layout& layout) const;
+    const float* copy_input(const Pass& pass, const Tiling& tiling) const;
 
     ConvolutionSpec spec_;
     SparseRows rows_;
+    Layout single_;  // for one lane: the entries hold its places
     Place input_, source_, output_, residual_;  // source_: where the input is laid out differently, and copied first
     Frame private_frame_;
     bool copies_ = false;

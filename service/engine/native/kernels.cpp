@@ -9,9 +9,12 @@
 
 namespace {
 
+constexpr int kLongRow = 12;
+
 using csrve::Combine;
 using csrve::Map;
 using csrve::Segment;
+using csrve::Slice;
 using csrve::TileJob;
 
 void affine(const float* input, int64_t count, float scale, float bias, const float* residual, float low, float high,
@@ -30,6 +33,22 @@ void affine(const float* input, int64_t count, float scale, float bias, const fl
     }
 }
 
+// Whole vectors of a segment with step 2; returns how many floats that were.
+int64_t write_every_other(const Segment& segment, const float* source, float bias, const float* added,
+                          const TileJob& job, float* target) {
+    Indices even{};
+    for (int lane = 0; lane < kWidth; ++lane) even[lane] = 2 * lane;
+    const Vector low = splat(job.low), high = splat(job.high);
+    int64_t at = 0;
+    for (; at + kWidth <= segment.count; at += kWidth) {
+        const float* from = source + 2 * at;
+        Vector value = shuffle(load(from), load(from + kWidth - 1), even) + bias;
+        if (added) value += shuffle(load(added + 2 * at), load(added + 2 * at + kWidth - 1), even);
+        store(target + at, clamp(value, low, high));
+    }
+    return at;
+}
+
 void write_row(const TileJob& job, int64_t channel, const float* sums) {
     const float bias = job.bias ? job.bias[channel] : 0.0f;
     const float* residual = job.residual ? job.residual + channel * job.residual_channel : nullptr;
@@ -42,7 +61,8 @@ void write_row(const TileJob& job, int64_t channel, const float* sums) {
             affine(source, segment->count, 1.0f, bias, added, job.low, job.high, target);
             continue;
         }
-        for (int64_t at = 0; at < segment->count; ++at) {
+        int64_t at = segment->step == 2 ? write_every_other(*segment, source, bias, added, job, target) : 0;
+        for (; at < segment->count; ++at) {
             float value = source[at * segment->step] + bias;
             if (added) value += added[at * segment->step];
             target[at] = clamp(value, job.low, job.high);
@@ -50,11 +70,17 @@ void write_row(const TileJob& job, int64_t channel, const float* sums) {
     }
 }
 
+// By what its middle row has.
+AddBlock find_block(const TileJob& job, const Slice& slice) {
+    const bool is_long = slice.busy && job.runs[slice.run + slice.busy / 2].count >= kLongRow;
+    if (job.copied) return is_long ? Blocks<true, true>::find(job) : Blocks<true, false>::find(job);
+    return is_long ? Blocks<false, true>::find(job) : Blocks<false, false>::find(job);
+}
+
 void tile(const TileJob& job) {
     const int row_channels = job.quads ? csrve::kQuad : 1;
-    const AddBlock add = job.quads ? kAddQuadBlock[job.vectors] : kAddBlock[job.tile_rows / 2][job.vectors];
     for (int64_t block = 0; block < job.blocks; ++block)
-        add(job, job.slices[block], block == 0, block + 1 == job.blocks);
+        find_block(job, job.slices[block])(job, job.slices[block], block == 0, block + 1 == job.blocks);
     if (job.places) return;
     const int64_t sum_floats = job.tile_rows * job.vectors * kWidth;
     for (int64_t at = 0; at < job.rows * row_channels && job.first_channel + at < job.channels; ++at)
@@ -65,6 +91,14 @@ void copy_rows(const float* source, int64_t source_step, int64_t rows, int64_t c
                int64_t target_step) {
     for (int64_t row = 0; row < rows; ++row, source += source_step, target += target_step)
         for (int64_t at = 0; at < count; at += kWidth) store(target + at, load(source + at));
+}
+
+void pick(const float* source, const csrve::Pick* picks, int64_t count, float* target) {
+    for (const csrve::Pick* pick = picks; pick < picks + count; ++pick) {
+        const float* from = source + pick->source;
+        const Indices index = *reinterpret_cast<const UnalignedIndices*>(pick->index);
+        store(target + pick->target, shuffle(load(from), load(from + kWidth), index));
+    }
 }
 
 void map(Map operation, const float* input, int64_t count, float low, float high, float* output) {
@@ -115,19 +149,25 @@ void pool(bool maximum, const float* input, int64_t stride, int64_t pixels, int6
     }
 }
 
-void total(const float* row, int64_t pixels, int64_t lanes, float* sums) {
-    if (lanes == 1) {
-        Vector parts{};
-        int64_t at = 0;
-        for (; at + kWidth <= pixels; at += kWidth) parts += load(row + at);
-        for (int lane = 0; lane < kWidth; ++lane) sums[0] += parts[lane];
-        for (; at < pixels; ++at) sums[0] += row[at];
+void total(const float* rows, int64_t count, int64_t step, int64_t pixels, int64_t lanes, float* sums) {
+    if (lanes > 1) {
+        for (int64_t row = 0; row < count; ++row)
+            for (int64_t pixel = 0; pixel < pixels; ++pixel)
+                pool(false, rows + row * step + pixel * lanes, 1, 1, lanes, sums);
         return;
     }
-    for (int64_t pixel = 0; pixel < pixels; ++pixel) pool(false, row + pixel * lanes, 1, 1, lanes, sums);
+    Vector parts{};
+    float rest = 0.0f;
+    for (int64_t row = 0; row < count; ++row, rows += step) {
+        int64_t at = 0;
+        for (; at + kWidth <= pixels; at += kWidth) parts += load(rows + at);
+        for (; at < pixels; ++at) rest += rows[at];
+    }
+    for (int lane = 0; lane < kWidth; ++lane) rest += parts[lane];
+    sums[0] += rest;
 }
 
-constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, kTileVectors, kQuadVectors, tile, copy_rows, affine, map, combine, pool, total};
+constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, kTileVectors, kQuadVectors, tile, copy_rows, pick, affine, map, combine, pool, total};
 
 }  // namespace
 

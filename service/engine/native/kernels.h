@@ -5,16 +5,17 @@
 
 namespace csrve {
 
-// A non-zero weight and its column: input channel, window row, window column.
+// A non-zero weight and the pixel it meets, counted from the output's place in the input's buffer. (While a layer is
+// prepared it is the column of the weight matrix instead: input channel, window row, window column.)
 struct Entry {
     float value;
-    int32_t column;
+    int32_t pixel;
 };
 
 // A weight of four output channels at once: zeros among them are multiplied, the input is loaded once.
 struct QuadEntry {
     float values[4];
-    int32_t column;
+    int32_t pixel;
 };
 
 // How many non-zeros a row of a group (or a quad of rows) has in a block.
@@ -29,8 +30,15 @@ struct Slice {
 };
 
 constexpr int kQuad = 4;         // output channels of a QuadEntry
+constexpr int kAhead = 3;        // entries behind the last one that a tile may read
 constexpr int kMaxWidth = 16;    // floats of the widest vector
 constexpr int64_t kSlack = 512;  // floats that a tile may read behind a buffer's end
+
+// A vector that is picked out of two that lie side by side in the source.
+struct Pick {
+    int32_t source, target;     // in floats
+    int32_t index[kMaxWidth];   // 0 .. 2 * width - 1
+};
 
 // A run of finished sums and where it goes. Counts and places are in floats.
 struct Segment {
@@ -49,9 +57,10 @@ struct VectorPlace {
 // Sums of one tile of output positions for one group of output channels.
 struct TileJob {
     const float* input;        // at the tile's first position
-    const int32_t* offsets;    // of each column, in floats
+    int64_t lanes;
     const Entry* entries;
     const QuadEntry* quads;    // instead of entries: then a row is four channels
+    const uint16_t* copied;    // null, or the entries' places among the input's copies, in kMaxWidth floats
     const RowRun* runs;
     const Slice* slices;       // of each block
     int64_t blocks, rows;
@@ -82,6 +91,7 @@ struct Kernels {
     // Rows of `count` floats; what lies behind a row's end is copied or overwritten, up to a vector's width.
     void (*copy_rows)(const float* source, int64_t source_step, int64_t rows, int64_t count, float* target,
                       int64_t target_step);
+    void (*pick)(const float* source, const Pick* picks, int64_t count, float* target);
     // output = clamp(scale * input + bias + residual), residual may be null
     void (*affine)(const float* input, int64_t count, float scale, float bias, const float* residual, float low,
                    float high, float* output);
@@ -91,8 +101,8 @@ struct Kernels {
                     int64_t pixels, int64_t lanes, float* output);
     // Joins pixels of the input, `stride` pixels apart, to those of the output: by maximum or by sum.
     void (*pool)(bool maximum, const float* input, int64_t stride, int64_t pixels, int64_t lanes, float* output);
-    // Adds up the pixels of a row into [lanes].
-    void (*total)(const float* row, int64_t pixels, int64_t lanes, float* sums);
+    // Adds up the pixels of rows into [lanes].
+    void (*total)(const float* rows, int64_t count, int64_t step, int64_t pixels, int64_t lanes, float* sums);
 };
 
 const Kernels* plain_kernels();

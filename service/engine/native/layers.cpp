@@ -170,8 +170,7 @@ void GlobalAverage::run(const Pass& pass, const Schedule&) const {
     const float count = static_cast<float>(in.height * in.width);
     make_rows(pass, output_, [&](int64_t channel, int64_t, float* target) {
         std::fill(target, target + pass.lanes, 0.0f);
-        for (int64_t row = 0; row < in.height; ++row)
-            pass.kernels.total(pass.row(input_, channel, row), in.width, pass.lanes, target);
+        pass.kernels.total(pass.row(input_, channel, 0), in.height, in.pitch * pass.lanes, in.width, pass.lanes, target);
         for (int64_t lane = 0; lane < pass.lanes; ++lane) target[lane] /= count;
     });
 }

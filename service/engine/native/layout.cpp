@@ -23,7 +23,7 @@ std::vector<Layout> layouts_for(const Window& window, const Frame& frame, int64_
 
     Layout shifted = ways[0];
     shifted.way = Layout::Way::kShifted;
-    shifted.pitch = Frame::ceiling(window.output.width, width) * width;
+    shifted.pitch = Frame::ceiling(window.output.width, kMaxWidth) * kMaxWidth;
     shifted.row = window.stride_y * shifted.pitch;
     shifted.plane = window.rows_under(window.output.height) * shifted.pitch;
     shifted.channel = window.kernel_x * shifted.plane;
@@ -31,11 +31,11 @@ std::vector<Layout> layouts_for(const Window& window, const Frame& frame, int64_
     Layout columns = ways[0];
     columns.way = Layout::Way::kColumns;
     columns.row = window.output.width;
-    columns.plane = Frame::ceiling(window.output.height * window.output.width, width) * width;
-    columns.channel = window.taps() * columns.plane + width;  // a copied row may reach beyond
+    columns.plane = Frame::ceiling(window.output.height * window.output.width, kMaxWidth) * kMaxWidth;
+    columns.channel = window.taps() * columns.plane + kMaxWidth;  // a copied row may reach beyond
 
     for (const Layout& layout : {shifted, columns})
-        if (layout.copied_floats(window) < INT32_MAX / 4) ways.push_back(layout);
+        if (layout.copied_floats(window) <= int64_t{UINT16_MAX} * kMaxWidth) ways.push_back(layout);
     return ways;
 }
 
@@ -56,13 +56,10 @@ int64_t Layout::footprint(const Window& window, const Frame& frame, const Tile& 
 
 double Layout::copy_cycles(const Window& window) const {
     if (!channel) return 0;
-    const int64_t copies = way == Way::kShifted ? window.kernel_x : window.taps();
-    const int64_t rows = way == Way::kShifted ? plane / pitch : window.output.height;
-    const double vectors = static_cast<double>(copies * rows * Frame::ceiling(window.output.width, width));
-    return static_cast<double>(window.input.channels) * 2.5 * vectors;
+    return static_cast<double>(copied_floats(window)) / static_cast<double>(width) * 2.5;
 }
 
-std::vector<int32_t> Layout::offsets(const Window& window, const Frame& frame) const {
+std::vector<int32_t> Layout::places(const Window& window, const Frame& frame) const {
     std::vector<int32_t> places;
     for (int64_t in = 0; in < window.input.channels; ++in)
         for (int64_t y = 0; y < window.kernel_y; ++y)
@@ -73,30 +70,58 @@ std::vector<int32_t> Layout::offsets(const Window& window, const Frame& frame) c
                 else if (way == Way::kColumns)
                     place += (y * window.kernel_x + x) * plane;
                 else
-                    place = (in * frame.plane + frame.corner(tap_row(window, frame, y), tap_column(window, frame, x))) *
-                            lanes;
+                    place = in * frame.plane + frame.corner(tap_row(window, frame, y), tap_column(window, frame, x));
                 places.push_back(static_cast<int32_t>(place));
             }
     return places;
 }
 
-void Layout::copy(const Window& window, const Frame& frame, const Kernels& kernels, const float* source,
-                  float* target) const {
+std::vector<Pick> Layout::picks(const Window& window, const Frame& frame) const {
+    std::vector<Pick> made;
+    const int64_t pixels = window.output.height * window.output.width, columns = window.output.width;
+    if (way != Way::kColumns || columns % width == 0) return made;
+    for (int64_t tap = 0; tap < window.taps(); ++tap) {
+        const int64_t corner = frame.corner(tap_row(window, frame, tap / window.kernel_x),
+                                            tap_column(window, frame, tap % window.kernel_x));
+        for (int64_t first = 0; first < pixels; first += width) {
+            auto place = [&](int64_t pixel) { return corner + pixel / columns * frame.pitch + pixel % columns; };
+            Pick pick{static_cast<int32_t>(place(first)), static_cast<int32_t>(tap * plane + first), {}};
+            for (int64_t lane = 0; lane < width; ++lane) {
+                const int64_t apart = place(std::min(first + lane, pixels - 1)) - pick.source;
+                if (apart >= 2 * width) return {};  // many short rows
+                pick.index[lane] = static_cast<int32_t>(apart);
+            }
+            made.push_back(pick);
+        }
+    }
+    return made;
+}
+
+void Layout::copy(const Window& window, const Frame& frame, const Kernels& kernels, const std::vector<Pick>& picks,
+                  const float* source, float* target) const {
     const int64_t count = window.output.width;
-    if (way == Way::kColumns) {
+    if (!picks.empty()) {
+        kernels.pick(source, picks.data(), static_cast<int64_t>(picks.size()), target);
+    } else if (way == Way::kColumns) {
         for (int64_t y = 0; y < window.kernel_y; ++y)
             for (int64_t x = 0; x < window.kernel_x; ++x, target += plane)
                 kernels.copy_rows(source + frame.corner(tap_row(window, frame, y), tap_column(window, frame, x)),
                                   frame.pitch, window.output.height, count, target, count);
-        return;
+    } else {
+        for (int64_t x = 0; x < window.kernel_x; ++x, target += plane)
+            copy_shifted(window, frame, kernels, source, x, target);
     }
+}
+
+// One copy: the rows of each phase of the frame in turn.
+void Layout::copy_shifted(const Window& window, const Frame& frame, const Kernels& kernels, const float* source,
+                          int64_t x, float* target) const {
     const int64_t rows = plane / pitch;
-    for (int64_t x = 0; x < window.kernel_x; ++x, target += plane)
-        for (int64_t phase = 0; phase < std::min(frame.stride_y, rows); ++phase) {
-            const int64_t first = frame.corner(tap_row(window, frame, 0) + phase, tap_column(window, frame, x));
-            kernels.copy_rows(source + first, frame.pitch, Frame::ceiling(rows - phase, frame.stride_y), count,
-                              target + phase * pitch, frame.stride_y * pitch);
-        }
+    for (int64_t phase = 0; phase < std::min(frame.stride_y, rows); ++phase) {
+        const int64_t first = frame.corner(tap_row(window, frame, 0) + phase, tap_column(window, frame, x));
+        kernels.copy_rows(source + first, frame.pitch, Frame::ceiling(rows - phase, frame.stride_y),
+                          window.output.width, target + phase * pitch, frame.stride_y * pitch);
+    }
 }
 
 }  // namespace csrve

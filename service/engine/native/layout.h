@@ -29,14 +29,20 @@ struct Layout {
     int64_t footprint(const Window& window, const Frame& frame, const Tile& tile) const;
     // Cycles that the copying takes, about.
     double copy_cycles(const Window& window) const;
-    // The place of each column of the weight matrix, in floats from an output's place.
-    std::vector<int32_t> offsets(const Window& window, const Frame& frame) const;
+    // The place of each column of the weight matrix from an output's place: in pixels, or in floats of the copies.
+    std::vector<int32_t> places(const Window& window, const Frame& frame) const;
+    // How to fill the columns of one channel; empty where rows are copied one by one.
+    std::vector<Pick> picks(const Window& window, const Frame& frame) const;
     // Copies one channel, from its plane in the frame to its place among the copies.
-    void copy(const Window& window, const Frame& frame, const Kernels& kernels, const float* source,
-              float* target) const;
+    void copy(const Window& window, const Frame& frame, const Kernels& kernels, const std::vector<Pick>& picks,
+              const float* source, float* target) const;
+
+  private:
+    void copy_shifted(const Window& window, const Frame& frame, const Kernels& kernels, const float* source, int64_t x,
+                      float* target) const;
 };
 
-// All that can be chosen from: with one lane all three ways.
+// All that can be chosen from: with one lane all three ways, unless the copies would be too large for 16 bits.
 std::vector<Layout> layouts_for(const Window& window, const Frame& frame, int64_t lanes, int64_t width);
 
 }  // namespace csrve

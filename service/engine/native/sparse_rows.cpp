@@ -57,11 +57,11 @@ void SparseRows::join_rows() {
         for (;;) {
             int32_t next = INT32_MAX;
             for (int64_t r = 0; r < kQuad; ++r)
-                if (at[r] < end[r]) next = std::min(next, entries_[at[r]].column);
+                if (at[r] < end[r]) next = std::min(next, entries_[at[r]].pixel);
             if (next == INT32_MAX) break;
             QuadEntry entry{{0, 0, 0, 0}, next};
             for (int64_t r = 0; r < kQuad; ++r)
-                if (at[r] < end[r] && entries_[at[r]].column == next) entry.values[r] = entries_[at[r]++].value;
+                if (at[r] < end[r] && entries_[at[r]].pixel == next) entry.values[r] = entries_[at[r]++].value;
             joined.push_back(entry);
             if (nonzeros < 3 * static_cast<int64_t>(joined.size())) return;  // under three quarters full
         }
@@ -97,7 +97,7 @@ void SparseRows::divide_rows(int64_t groups) {
 template <typename Item>
 void SparseRows::reorder(std::vector<Item>& items) {
     std::vector<Item> ordered;
-    ordered.reserve(items.size());
+    ordered.reserve(items.size() + kAhead);
     std::vector<int64_t> at(starts_.begin(), starts_.end() - 1);
     for (int64_t group = 0; group < groups(); ++group) {
         const int64_t first = bounds_[group], rows = bounds_[group + 1] - first;
@@ -107,7 +107,7 @@ void SparseRows::reorder(std::vector<Item>& items) {
                         static_cast<int32_t>(rows), 0};
             for (int64_t row = 0; row < rows; ++row) {
                 int64_t end = at[first + row];
-                while (end < starts_[first + row + 1] && block_of(items[end].column) == block) ++end;
+                while (end < starts_[first + row + 1] && block_of(items[end].pixel) == block) ++end;
                 counts[row] = end - at[first + row];
                 if (counts[row] > UINT16_MAX) throw std::runtime_error("convolution: 65,536 non-zeros in a row's block");
                 slice.busy += counts[row] > 0;
@@ -123,8 +123,26 @@ void SparseRows::reorder(std::vector<Item>& items) {
             slices_.push_back(slice);
         }
     }
+    ordered.resize(ordered.size() + kAhead);
     runs_.shrink_to_fit();
     items = std::move(ordered);
+}
+
+void SparseRows::locate(const std::vector<int32_t>& pixels, const std::vector<int32_t>& copied_floats) {
+    copied_.reserve(copied_floats.empty() ? 0 : entries());
+    if (quads())
+        locate(quads_, pixels, copied_floats);
+    else
+        locate(entries_, pixels, copied_floats);
+}
+
+template <typename Item>
+void SparseRows::locate(std::vector<Item>& items, const std::vector<int32_t>& pixels,
+                        const std::vector<int32_t>& copied_floats) {
+    for (Item& item : items) {
+        if (!copied_floats.empty()) copied_.push_back(static_cast<uint16_t>(copied_floats[item.pixel] / kMaxWidth));
+        item.pixel = pixels[item.pixel];
+    }
 }
 
 int64_t SparseRows::most_rows() const {
@@ -136,10 +154,11 @@ int64_t SparseRows::most_rows() const {
 int64_t SparseRows::size_bytes() const {
     return static_cast<int64_t>(entries_.size() * sizeof(Entry) + quads_.size() * sizeof(QuadEntry) +
                                 runs_.size() * sizeof(RowRun) + slices_.size() * sizeof(Slice) +
-                                bounds_.size() * sizeof(int64_t));
+                                copied_.size() * sizeof(uint16_t) + bounds_.size() * sizeof(int64_t));
 }
 
-void SparseRows::describe(int64_t group, TileJob& job) const {
+void SparseRows::describe(int64_t group, bool copied, TileJob& job) const {
+    job.copied = copied ? copied_.data() : nullptr;
     job.entries = entries_.data();
     job.quads = quads() ? quads_.data() : nullptr;
     job.runs = runs_.data();

@@ -20,19 +20,21 @@ class SparseRows {
 
     // Puts them in their final order; std::runtime_error where a row of a block has more than 65,535 non-zeros.
     void arrange(int64_t block_channels, int64_t groups);
+    // Gives each entry its pixel for its column, and its place among the copies, if there are any: once, when arranged.
+    void locate(const std::vector<int32_t>& pixels, const std::vector<int32_t>& copied_floats);
 
     bool quads() const { return !quads_.empty(); }
     int64_t rows() const { return static_cast<int64_t>(starts_.size()) - 1; }  // or quads of rows; until arranged
     int64_t row_channels() const { return quads() ? kQuad : 1; }
-    int64_t entries() const { return static_cast<int64_t>(entries_.size() + quads_.size()); }
+    int64_t entries() const { return static_cast<int64_t>(entries_.size() + quads_.size()); }  // until arranged
     int64_t blocks() const { return blocks_; }
     int64_t block_channels() const { return block_channels_; }
     int64_t groups() const { return static_cast<int64_t>(bounds_.size()) - 1; }
     int64_t most_rows() const;  // of a group
     int64_t size_bytes() const;
 
-    // Fills in what a tile of that group needs.
-    void describe(int64_t group, TileJob& job) const;
+    // Fills in what a tile of that group needs; `copied` where it reads the copies.
+    void describe(int64_t group, bool copied, TileJob& job) const;
 
   private:
     void read(const Window& window, const int64_t* positions, const float* values, int64_t nonzeros,
@@ -41,6 +43,9 @@ class SparseRows {
     void divide_rows(int64_t groups);
     template <typename Item>
     void reorder(std::vector<Item>& items);
+    template <typename Item>
+    void locate(std::vector<Item>& items, const std::vector<int32_t>& pixels,
+                const std::vector<int32_t>& copied_floats);
     int64_t block_of(int32_t column) const { return column / taps_ % group_channels_ / block_channels_; }
 
     int64_t taps_ = 1, group_channels_ = 1;
@@ -51,6 +56,7 @@ class SparseRows {
     std::vector<int64_t> bounds_;  // of the groups, in rows
     std::vector<RowRun> runs_;
     std::vector<Slice> slices_;  // [groups][blocks]
+    std::vector<uint16_t> copied_;  // of each entry, or empty
 };
 
 }  // namespace csrve

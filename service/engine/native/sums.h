@@ -48,16 +48,46 @@ inline void add_product(const float* place, int64_t row, float value, Vector (&t
     }
 }
 
+// The places of a block's entries in their order, worked out three entries ahead: loads whose address is new wait behind
+// those that are older, and the processor would run dry before it knew where the next entry lies.
+template <typename Item, bool kCopied>
+class Places {
+  public:
+    Places(const TileJob& job, const Item* items, int64_t first)
+        : input_(job.input), lanes_(job.lanes), copied_(job.copied + (kCopied ? first : 0)) {
+        for (int ahead = 0; ahead < csrve::kAhead; ++ahead) next_[ahead] = place(items[ahead], ahead);
+    }
+
+    // The place of `item`, which is the next one.
+    const float* take(const Item* item) {
+        const float* mine = next_[0];
+        CSRVE_UNROLL
+        for (int ahead = 1; ahead < csrve::kAhead; ++ahead) next_[ahead - 1] = next_[ahead];
+        next_[csrve::kAhead - 1] = place(item[csrve::kAhead], csrve::kAhead);
+        ++copied_;
+        return mine;
+    }
+
+  private:
+    const float* place(const Item& item, int ahead) const {
+        return input_ + (kCopied ? copied_[ahead] * int64_t{csrve::kMaxWidth} : item.pixel * lanes_);
+    }
+
+    const float* const input_;
+    const int64_t lanes_;
+    const uint16_t* copied_;
+    const float* next_[csrve::kAhead];
+};
+
 // One block of input channels for all rows of a group.
-template <int R, int C, int U>
+template <int R, int C, int U, bool kCopied>
 void add_block(const TileJob& job, const Slice& slice, bool first, bool last) {
     constexpr int T = R * C;
     const Entry* entry = job.entries + slice.entry;
     const RowRun* run = job.runs + slice.run;
     const RowRun* const end = run + (first || last ? slice.runs : slice.busy);
-    const float* const input = job.input;
-    const int32_t* const offsets = job.offsets;
     const int64_t row = job.input_row;
+    Places<Entry, kCopied> places(job, entry, slice.entry);
     for (; run < end; ++run) {
         float* sums = job.sums + run->row * (T * kWidth);
         const Entry* const stop = entry + run->count;
@@ -74,13 +104,12 @@ void add_block(const TileJob& job, const Slice& slice, bool first, bool last) {
                 CSRVE_UNROLL
                 for (int t = 0; t < T; ++t) total[u][t] = Vector{};
             }
-            for (; stop - entry >= U; entry += U) {
+            while (stop - entry >= U) {
                 CSRVE_UNROLL
-                for (int u = 0; u < U; ++u)
-                    add_product<R, C>(input + offsets[entry[u].column], row, entry[u].value, total[u]);
+                for (int u = 0; u < U; ++u, ++entry) add_product<R, C>(places.take(entry), row, entry->value, total[u]);
             }
         }
-        for (; entry < stop; ++entry) add_product<R, C>(input + offsets[entry->column], row, entry->value, total[0]);
+        for (; entry < stop; ++entry) add_product<R, C>(places.take(entry), row, entry->value, total[0]);
         CSRVE_UNROLL
         for (int u = 1; u < U; ++u) {
             CSRVE_UNROLL
@@ -96,12 +125,13 @@ void add_block(const TileJob& job, const Slice& slice, bool first, bool last) {
 }
 
 // The same for four output channels at a time.
-template <int T>
+template <int T, bool kCopied>
 void add_quad_block(const TileJob& job, const Slice& slice, bool first, bool last) {
     constexpr int kRows = csrve::kQuad;
     const QuadEntry* entry = job.quads + slice.entry;
     const RowRun* run = job.runs + slice.run;
     const RowRun* const end = run + (first || last ? slice.runs : slice.busy);
+    Places<QuadEntry, kCopied> places(job, entry, slice.entry);
     for (; run < end; ++run) {
         float* sums = job.sums + run->row * (kRows * T * kWidth);
         Vector total[kRows][T];
@@ -111,7 +141,7 @@ void add_quad_block(const TileJob& job, const Slice& slice, bool first, bool las
             for (int t = 0; t < T; ++t) total[r][t] = first ? Vector{} : load(sums + (r * T + t) * kWidth);
         }
         for (const QuadEntry* const stop = entry + run->count; entry < stop; ++entry) {
-            const float* place = job.input + job.offsets[entry->column];
+            const float* place = places.take(entry);
             Vector pixels[T];
             CSRVE_UNROLL
             for (int t = 0; t < T; ++t) pixels[t] = load(place + t * kWidth);
@@ -137,43 +167,44 @@ void add_quad_block(const TileJob& job, const Slice& slice, bool first, bool las
 
 using AddBlock = void (*)(const TileJob&, const Slice&, bool, bool);
 
-// Eight multiply-adds are in flight at a time; the next row's overlap with this one's, so that fewer sets will do.
+// Eight multiply-adds are in flight at a time. Only long rows need sets of their own for that: short ones overlap.
 constexpr int sets_of(int vectors) { return vectors <= 2 ? 4 : vectors <= 4 ? 2 : 1; }
 
-template <int R, int C>
+template <int R, int C, bool kCopied, bool kLong>
 constexpr AddBlock add_block_of() {
     if constexpr (R * C <= kTileVectors)
-        return add_block<R, C, sets_of(R * C)>;
+        return add_block<R, C, kLong ? sets_of(R * C) : 1, kCopied>;
     else
         return nullptr;
 }
 
-// By half the tile rows, and by vectors of a tile row.
-constexpr AddBlock kAddBlock[3][17] = {
-    {nullptr, add_block_of<1, 1>(), add_block_of<1, 2>(), add_block_of<1, 3>(), add_block_of<1, 4>(),
-     add_block_of<1, 5>(), add_block_of<1, 6>(), add_block_of<1, 7>(), add_block_of<1, 8>(), add_block_of<1, 9>(),
-     add_block_of<1, 10>(), add_block_of<1, 11>(), add_block_of<1, 12>(), add_block_of<1, 13>(),
-     add_block_of<1, 14>(), add_block_of<1, 15>(), add_block_of<1, 16>()},
-    {nullptr, add_block_of<2, 1>(), add_block_of<2, 2>(), add_block_of<2, 3>(), add_block_of<2, 4>(),
-     add_block_of<2, 5>(), add_block_of<2, 6>(), add_block_of<2, 7>(), add_block_of<2, 8>()},
-    {nullptr, add_block_of<4, 1>(), add_block_of<4, 2>(), add_block_of<4, 3>(), add_block_of<4, 4>(),
-     add_block_of<4, 5>(), add_block_of<4, 6>()},
-};
-
-template <int T>
+template <int T, bool kCopied>
 constexpr AddBlock add_quad_block_of() {
     if constexpr (T <= kQuadVectors)
-        return add_quad_block<T>;
+        return add_quad_block<T, kCopied>;
     else
         return nullptr;
 }
 
-constexpr AddBlock kAddQuadBlock[7] = {nullptr,
-                                       add_quad_block_of<1>(),
-                                       add_quad_block_of<2>(),
-                                       add_quad_block_of<3>(),
-                                       add_quad_block_of<4>(),
-                                       add_quad_block_of<5>(),
-                                       add_quad_block_of<6>()};
+// By tile rows, less one, and by vectors of a tile row; there are no more of either than `tiles.h` says.
+template <bool kCopied, bool kLong>
+struct Blocks {
+    template <int R>
+    static constexpr AddBlock kWide[16] = {
+        add_block_of<R, 1, kCopied, kLong>(),  add_block_of<R, 2, kCopied, kLong>(),  add_block_of<R, 3, kCopied, kLong>(),
+        add_block_of<R, 4, kCopied, kLong>(),  add_block_of<R, 5, kCopied, kLong>(),  add_block_of<R, 6, kCopied, kLong>(),
+        add_block_of<R, 7, kCopied, kLong>(),  add_block_of<R, 8, kCopied, kLong>(),  add_block_of<R, 9, kCopied, kLong>(),
+        add_block_of<R, 10, kCopied, kLong>(), add_block_of<R, 11, kCopied, kLong>(), add_block_of<R, 12, kCopied, kLong>(),
+        add_block_of<R, 13, kCopied, kLong>(), add_block_of<R, 14, kCopied, kLong>(), add_block_of<R, 15, kCopied, kLong>(),
+        add_block_of<R, 16, kCopied, kLong>()};
+    static constexpr const AddBlock* kTall[4] = {kWide<1>, kWide<2>, kWide<3>, kWide<4>};
+    static constexpr AddBlock kQuads[6] = {add_quad_block_of<1, kCopied>(), add_quad_block_of<2, kCopied>(),
+                                           add_quad_block_of<3, kCopied>(), add_quad_block_of<4, kCopied>(),
+                                           add_quad_block_of<5, kCopied>(), add_quad_block_of<6, kCopied>()};
+
+    static AddBlock find(const TileJob& job) {
+        return job.quads ? kQuads[job.vectors - 1] : kTall[job.tile_rows - 1][job.vectors - 1];
+    }
+};
 
 }  // namespace

@@ -4,8 +4,7 @@ namespace csrve {
 
 namespace {
 
-// Vectors of a tile row that there are kernels for.
-constexpr int most_in_row(int rows) { return rows == 1 ? 16 : rows == 2 ? 8 : 6; }
+constexpr int kMostInRow = 16;  // vectors of a tile row that there are kernels for
 
 // Equal shares of a run of `vectors`, none of more than `most`.
 template <typename Add>
@@ -24,8 +23,7 @@ std::vector<Tile> cut_along_rows(const Walk& walk, int rows, int64_t most) {
     std::vector<Tile> tiles;
     const int64_t vectors = Frame::ceiling(walk.width * walk.lanes, walk.vector_width);
     for (int64_t y = 0; y < walk.height;) {
-        int mine = rows;
-        while (mine > walk.height - y) mine /= 2;
+        const int mine = static_cast<int>(std::min<int64_t>(rows, walk.height - y));
         share_out(vectors, most, [&](int64_t first, int64_t count) {
             const int64_t done = first * walk.vector_width, position = y * walk.row + done;
             const int64_t floats = std::min(count * walk.vector_width, walk.width * walk.lanes - done);
@@ -124,10 +122,17 @@ class Writer {
 
 std::vector<std::vector<Tile>> ways_to_cut(const Walk& walk) {
     std::vector<std::vector<Tile>> ways;
-    for (int rows = 1; rows <= walk.max_rows && (rows == 1 || rows <= walk.height); rows *= 2)
-        for (int most = std::min(walk.max_vectors / rows, most_in_row(rows)); most > 0; most /= 2)
-            ways.push_back(cut_along_rows(walk, rows, most));
-    if (walk.row <= 2 * walk.width * walk.lanes) ways.push_back(cut_along_plane(walk, std::min(walk.max_vectors, most_in_row(1))));
+    const int64_t in_row = Frame::ceiling(walk.width * walk.lanes, walk.vector_width);
+    for (int rows = 1; rows <= std::min<int64_t>(walk.max_rows, walk.height); ++rows) {
+        const int64_t most = std::min({walk.max_vectors / rows, kMostInRow, static_cast<int>(in_row)});
+        for (int64_t tiles = Frame::ceiling(in_row, most), before = 0; tiles <= in_row; tiles += 1 + tiles / 2) {
+            const int64_t vectors = Frame::ceiling(in_row, tiles);
+            if (vectors != before) ways.push_back(cut_along_rows(walk, rows, vectors));
+            before = vectors;
+        }
+    }
+    if (walk.row <= 2 * walk.width * walk.lanes)
+        ways.push_back(cut_along_plane(walk, std::min(walk.max_vectors, kMostInRow)));
     return ways;
 }
 

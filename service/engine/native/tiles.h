@@ -11,7 +11,7 @@ namespace csrve {
 
 struct Tile {
     int64_t position;  // in floats, of its first output position in the input's layout
-    int rows, vectors;  // 1, 2 or 4 rows of so many vectors
+    int rows, vectors;  // up to 4 rows of so many vectors
     int64_t floats;     // of a row that are wanted: the last vector may reach beyond
     int64_t first_segment, last_segment;
     int64_t first_place;  // -1 where some vector is not wholly wanted
@@ -26,7 +26,7 @@ struct Walk {
     int max_vectors, max_rows;  // of a tile
 };
 
-// The tilings to choose from: along the rows, one, two or four at a time, the widest tiles and narrower ones; and along
+// The tilings to choose from: along the rows, up to four at a time, the widest tiles and narrower ones; and along
 // the plane as one run.
 std::vector<std::vector<Tile>> ways_to_cut(const Walk& walk);
 

@@ -38,6 +38,21 @@ inline Vector load(const float* place) { return *reinterpret_cast<const Unaligne
 inline void store(float* place, Vector value) { *reinterpret_cast<Unaligned*>(place) = value; }
 inline Vector splat(float value) { return value - Vector{}; }
 
+typedef int32_t Indices __attribute__((vector_size(4 * CSRVE_WIDTH)));
+typedef int32_t UnalignedIndices __attribute__((vector_size(4 * CSRVE_WIDTH), aligned(4), may_alias));
+
+// Elements of two vectors, by their numbers 0 .. 2 * kWidth - 1.
+inline Vector shuffle(Vector first, Vector second, Indices index) {
+#if defined(__clang__)
+    Vector made;
+    for (int lane = 0; lane < kWidth; ++lane)
+        made[lane] = index[lane] < kWidth ? first[index[lane]] : second[index[lane] - kWidth];
+    return made;
+#else
+    return __builtin_shuffle(first, second, index);
+#endif
+}
+
 // Both let NaN through, so that an overflow shows in the logits.
 inline Vector clamp(Vector value, Vector low, Vector high) {
     value = low > value ? low : value;
