@@ -10,6 +10,7 @@ namespace csrve {
 namespace {
 
 constexpr int64_t kGroupRows = 128;  // whose sums fit the second level beside the input's blocks
+constexpr double kManyShare = 3;     // of batches against single pictures, when the blocks are chosen for both
 
 // Cycles, as measured on Zen 5; other processors differ in the numbers, not in their order.
 constexpr double kLoad = 0.5;            // of a vector from the first level
@@ -95,7 +96,7 @@ void Convolution::bind(const std::vector<Place>& places, int private_slot) {
     if (spec_.residual >= 0) residual_ = places[spec_.residual];
 }
 
-// The blocks serve every number of lanes, so they are chosen for one and for the most, each as heavy as the other.
+// The blocks serve every number of lanes, so they are chosen for one and for the most.
 int64_t Convolution::choose_block(const std::vector<Way>& single, const std::vector<Way>& many) const {
     const Window& window = spec_.window;
     const int64_t channels = window.input.channels / window.group;
@@ -114,7 +115,7 @@ int64_t Convolution::choose_block(const std::vector<Way>& single, const std::vec
     const std::vector<double> alone = costs(single), together = costs(many);
     size_t best = 0;
     for (size_t at = 1; at < sizes.size(); ++at)
-        if (alone[at] + together[at] < alone[best] + together[best]) best = at;
+        if (alone[at] + kManyShare * together[at] < alone[best] + kManyShare * together[best]) best = at;
     return sizes[best];
 }
 
@@ -167,7 +168,7 @@ double Convolution::cost(const Way& way, int64_t block_channels) const {
     const int64_t blocks = Frame::ceiling(window.input.channels / window.group, block_channels);
     double cycles = way.layout.copy_cycles(window);
     for (const Way::Kind& kind : way.kinds) {
-        const bool fits = 4 * kind.footprint * block_channels <= first_level_bytes() * 7 / 8;
+        const bool fits = 4 * kind.footprint * block_channels <= first_level_bytes() * 3 / 4;
         const double load = fits ? near : std::max(near, kFarLoad);
         const double in_blocks = kRow + (blocks > 1 ? kind.vectors * share * kSum : 0);
         cycles += kind.count * (entries * (std::max(load, share * kLoad) * kind.vectors + kEntry) +

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr int kLongRow = 12;
+constexpr int kLongRow = 24;
 
 using csrve::Combine;
 using csrve::Map;

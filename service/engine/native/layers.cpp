@@ -6,6 +6,8 @@ namespace csrve {
 
 namespace {
 
+constexpr int64_t kChannelsAtATime = 16;  // so that a task outweighs its handing out
+
 // Enough for one row of the output, where it cannot be written in place.
 std::unique_ptr<Schedule> one_row(const Frame& output, int64_t lanes) {
     auto schedule = std::make_unique<Schedule>();
@@ -27,9 +29,12 @@ void make_row(const Pass& pass, const Place& output, int64_t channel, int64_t y,
 // body(channel, y, target) for every row of the output.
 template <typename Body>
 void make_rows(const Pass& pass, const Place& output, const Body& body) {
-    pass.parallel(output.frame.channels, [&](int64_t channel, float* scratch) {
-        for (int64_t y = 0; y < output.frame.height; ++y)
-            make_row(pass, output, channel, y, scratch, [&](float* target) { body(channel, y, target); });
+    const int64_t channels = output.frame.channels;
+    pass.parallel(Frame::ceiling(channels, kChannelsAtATime), [&](int64_t task, float* scratch) {
+        const int64_t first = task * kChannelsAtATime, last = std::min(channels, first + kChannelsAtATime);
+        for (int64_t channel = first; channel < last; ++channel)
+            for (int64_t y = 0; y < output.frame.height; ++y)
+                make_row(pass, output, channel, y, scratch, [&](float* target) { body(channel, y, target); });
     });
 }
 

@@ -91,6 +91,8 @@ void add_block(const TileJob& job, const Slice& slice, bool first, bool last) {
     for (; run < end; ++run) {
         float* sums = job.sums + run->row * (T * kWidth);
         const Entry* const stop = entry + run->count;
+        __builtin_prefetch(stop + 64);
+        __builtin_prefetch(stop + 72);
         Vector total[U][T];
         CSRVE_UNROLL
         for (int t = 0; t < T; ++t) total[0][t] = Vector{};
