@@ -189,9 +189,17 @@ const Convolution::Way& Convolution::cheapest(const std::vector<Way>& ways, int6
     return *best;
 }
 
+Layout Convolution::layout(const Kernels& kernels, int64_t lanes) const {
+    return lanes == 1 ? single_ : layouts_for(spec_.window, input_.frame, lanes, kernels.width)[0];
+}
+
+double Convolution::cycles(const Kernels& kernels, int64_t lanes) const {
+    return cost(cheapest(ways(kernels, {layout(kernels, lanes)}), rows_.block_channels()), rows_.block_channels());
+}
+
 std::unique_ptr<Schedule> Convolution::schedule(const Kernels& kernels, int64_t lanes) const {
     auto made = std::make_unique<Tiling>();
-    const Layout layout = lanes == 1 ? single_ : layouts_for(spec_.window, input_.frame, lanes, kernels.width)[0];
+    const Layout layout = this->layout(kernels, lanes);
     const std::vector<Way> ways = this->ways(kernels, {layout});
     made->layout = layout;
     made->picks = layout.picks(spec_.window, input_.frame);
@@ -207,36 +215,34 @@ std::unique_ptr<Schedule> Convolution::schedule(const Kernels& kernels, int64_t 
 
 void Convolution::relayout(const Pass& pass) const {
     const Frame& from = source_.frame;
-    pass.parallel(from.channels, [&](int64_t channel, float*) {
+    pass.parallel(from.channels, [&](int64_t channel, const Worker&) {
         for (int64_t y = 0; y < from.height; ++y)
             write_pixels(input_.frame, pass.channel(input_, channel), y, 0, pass.row(source_, channel, y), 1, from.width,
                          pass.lanes);
     });
 }
 
-const float* Convolution::copy_input(const Pass& pass, const Tiling& tiling) const {
+const float* Convolution::input(const Pass& pass, const Tiling& tiling, Worker& worker) const {
     const Layout& layout = tiling.layout;
     if (!layout.channel) return pass.at(input_);
-    constexpr int64_t kAtATime = 16;
-    const int64_t channels = spec_.window.input.channels;
-    pass.parallel(Frame::ceiling(channels, kAtATime), [&](int64_t task, float*) {
-        for (int64_t channel = task * kAtATime; channel < std::min(channels, (task + 1) * kAtATime); ++channel)
+    if (worker.copied != &tiling) {
+        for (int64_t channel = 0; channel < spec_.window.input.channels; ++channel)
             layout.copy(spec_.window, input_.frame, pass.kernels, tiling.picks, pass.channel(input_, channel),
-                        pass.copies + channel * layout.channel);
-    });
-    return pass.copies;
+                        worker.copies + channel * layout.channel);
+        worker.copied = &tiling;
+    }
+    return worker.copies;
 }
 
 void Convolution::run(const Pass& pass, const Schedule& schedule) const {
     const Tiling& tiling = static_cast<const Tiling&>(schedule);
     if (copies_) relayout(pass);
-    const float* input = copy_input(pass, tiling);
     const int64_t groups = rows_.groups(), tiles = static_cast<int64_t>(tiling.tiles.size());
-    pass.parallel(tiles * groups, [&](int64_t task, float* scratch) {
+    pass.parallel(tiles * groups, [&](int64_t task, Worker& worker) {
         const Tile& tile = tiling.tiles[task / groups];
         TileJob job;
         rows_.describe(task % groups, tiling.layout.channel > 0, job);
-        job.input = input + tile.position;
+        job.input = input(pass, tiling, worker) + tile.position;
         job.lanes = pass.lanes;
         job.channels = spec_.window.output.channels;
         job.tile_rows = tile.rows;
@@ -252,7 +258,7 @@ void Convolution::run(const Pass& pass, const Schedule& schedule) const {
         job.low = spec_.low;
         job.high = spec_.high;
         job.output = pass.at(output_);
-        job.sums = scratch;
+        job.sums = worker.scratch;
         pass.kernels.tile(job);
     });
 }

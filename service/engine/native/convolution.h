@@ -26,6 +26,7 @@ class Convolution : public Layer {
     void bind(const std::vector<Place>& places, int private_slot) override;
     void prepare(const Kernels& kernels, int64_t most_lanes, int threads) override;
     std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
+    double cycles(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;
     int64_t weight_bytes() const override { return rows_.size_bytes(); }
     int64_t bias_bytes() const override { return 4 * static_cast<int64_t>(spec_.bias.size()); }
@@ -35,12 +36,13 @@ class Convolution : public Layer {
     struct Tiling;  // a schedule
 
     Walk walk(const Layout& layout, const Kernels& kernels) const;
+    Layout layout(const Kernels& kernels, int64_t lanes) const;
     std::vector<Way> ways(const Kernels& kernels, const std::vector<Layout>& layouts) const;
     double cost(const Way& way, int64_t block_channels) const;
     const Way& cheapest(const std::vector<Way>& ways, int64_t block_channels) const;
     int64_t choose_block(const std::vector<Way>& single, const std::vector<Way>& many) const;
     void relayout(const Pass& pass) const;
-    const float* copy_input(const Pass& pass, const Tiling& tiling) const;
+    const float* input(const Pass& pass, const Tiling& tiling, Worker& worker) const;
 
     ConvolutionSpec spec_;
     SparseRows rows_;

@@ -37,7 +37,8 @@ void affine(const float* input, int64_t count, float scale, float bias, const fl
 int64_t write_every_other(const Segment& segment, const float* source, float bias, const float* added,
                           const TileJob& job, float* target) {
     Indices even{};
-    for (int lane = 0; lane < kWidth; ++lane) even[lane] = 2 * lane;
+    // The second load begins one float early, so that none lies behind the last float that is wanted.
+    for (int lane = 0; lane < kWidth; ++lane) even[lane] = 2 * lane + (2 * lane >= kWidth);
     const Vector low = splat(job.low), high = splat(job.high);
     int64_t at = 0;
     for (; at + kWidth <= segment.count; at += kWidth) {

@@ -29,15 +29,23 @@ struct Place {
     int slot = -1;
 };
 
+struct Schedule;
+
+// What one thread has for itself. Copies of a layer's input are its own as well: to read what another core has just
+// written takes longer than to copy it again.
+struct Worker {
+    float* scratch;
+    float* copies;
+    const Schedule* copied;  // whose input the copies hold
+};
+
 // One sub-batch on its way through the layers.
 struct Pass {
     const Kernels& kernels;
     ThreadPool* pool;  // null where the caller works alone
     int64_t lanes;
     float* const* buffers;  // by slot
-    float* scratch;
-    int64_t scratch_floats;  // of each worker
-    float* copies;  // of the input of the layer that runs
+    Worker* workers;
 
     float* at(const Place& place) const { return buffers[place.slot]; }
     float* channel(const Place& place, int64_t channel) const {
@@ -47,7 +55,7 @@ struct Pass {
         return this->channel(place, channel) + place.frame.pixel(y, 0) * lanes;
     }
 
-    // body(task, scratch of the worker) for tasks 0..count-1.
+    // body(task, worker) for tasks 0..count-1.
     template <typename Body>
     void parallel(int64_t count, const Body& body) const {
         struct Job {
@@ -55,14 +63,14 @@ struct Pass {
             const Body* body;
         } job{this, &body};
         if (!pool || count < 2) {
-            for (int64_t task = 0; task < count; ++task) body(task, scratch);
+            for (int64_t task = 0; task < count; ++task) body(task, workers[0]);
             return;
         }
         pool->run(
             count,
             [](void* context, int64_t task, int worker) {
                 const Job* mine = static_cast<Job*>(context);
-                (*mine->body)(task, mine->pass->scratch + worker * mine->pass->scratch_floats);
+                (*mine->body)(task, mine->pass->workers[worker]);
             },
             &job);
     }
@@ -72,7 +80,7 @@ struct Pass {
 struct Schedule {
     virtual ~Schedule() = default;
     int64_t scratch = 0;  // floats that each worker needs
-    int64_t copies = 0;   // floats of copies of its input
+    int64_t copies = 0;   // likewise, of copies of its input
 };
 
 class Layer {
@@ -93,6 +101,8 @@ class Layer {
     // Called once after `bind`, with the most lanes that there will be.
     virtual void prepare(const Kernels&, int64_t, int) {}
     virtual std::unique_ptr<Schedule> schedule(const Kernels&, int64_t) const { return std::make_unique<Schedule>(); }
+    // Of one core, about; 0 where it hardly counts.
+    virtual double cycles(const Kernels&, int64_t) const { return 0; }
     virtual void run(const Pass& pass, const Schedule& schedule) const = 0;
     // Held between runs, activations not counted.
     virtual int64_t weight_bytes() const { return 0; }

@@ -30,11 +30,11 @@ void make_row(const Pass& pass, const Place& output, int64_t channel, int64_t y,
 template <typename Body>
 void make_rows(const Pass& pass, const Place& output, const Body& body) {
     const int64_t channels = output.frame.channels;
-    pass.parallel(Frame::ceiling(channels, kChannelsAtATime), [&](int64_t task, float* scratch) {
+    pass.parallel(Frame::ceiling(channels, kChannelsAtATime), [&](int64_t task, const Worker& worker) {
         const int64_t first = task * kChannelsAtATime, last = std::min(channels, first + kChannelsAtATime);
         for (int64_t channel = first; channel < last; ++channel)
             for (int64_t y = 0; y < output.frame.height; ++y)
-                make_row(pass, output, channel, y, scratch, [&](float* target) { body(channel, y, target); });
+                make_row(pass, output, channel, y, worker.scratch, [&](float* target) { body(channel, y, target); });
     });
 }
 
@@ -214,7 +214,7 @@ void Assembly::run(const Pass& pass, const Schedule&) const {
     for (const Part& part : parts_) elements += part.count[0] * part.count[1] * part.count[2];
     const Frame& out = output_.frame;
     if (elements < out.channels * out.height * out.width)
-        pass.parallel(out.channels, [&](int64_t channel, float*) {
+        pass.parallel(out.channels, [&](int64_t channel, const Worker&) {
             float* plane = pass.channel(output_, channel);
             std::fill(plane, plane + out.plane * pass.lanes, 0.0f);
         });
@@ -222,7 +222,7 @@ void Assembly::run(const Pass& pass, const Schedule&) const {
 }
 
 void Assembly::copy(const Pass& pass, const Part& part, const Place& input) const {
-    pass.parallel(part.count[0], [&](int64_t channel, float*) {
+    pass.parallel(part.count[0], [&](int64_t channel, const Worker&) {
         for (int64_t y = 0; y < part.count[1]; ++y) {
             const float* row = pass.row(input, part.from[0] + channel * part.step[0], part.from[1] + y * part.step[1]);
             write_pixels(output_.frame, pass.channel(output_, part.to[0] + channel), part.to[1] + y, part.to[2],

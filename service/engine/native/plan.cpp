@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <stdexcept>
 
@@ -118,26 +119,38 @@ int Plan::take_slot(const Frame& frame) {
     return static_cast<int>(slot_pixels_.size()) - 1;
 }
 
-// Sub-batches of equal size; a count that leaves most of a vector of 8 filled is rounded up to fill it, because
-// loads that are aligned never straddle two cache lines.
-int64_t Plan::choose_lanes(int64_t count) const {
-    const int64_t lanes = Frame::ceiling(count, Frame::ceiling(count, max_lanes_));
-    const int64_t rounded = Frame::ceiling(lanes, 8) * 8;
-    return rounded - lanes <= 2 && rounded <= max_lanes_ ? rounded : lanes;
+// One after the other, together, or together with lanes to spare, whatever the layers say is fastest: loads are aligned
+// where lanes fill whole vectors.
+int64_t Plan::choose_lanes(int64_t count) {
+    if (count == 1) return 1;
+    std::lock_guard<std::mutex> lock(mutex_);
+    int64_t& chosen = lanes_of_[count];
+    if (chosen) return chosen;
+    const int64_t filled = std::min(max_lanes_, Frame::ceiling(count, kernels_.width) * kernels_.width);
+    double least = std::numeric_limits<double>::infinity();
+    for (int64_t lanes : {int64_t{1}, count, filled}) {
+        double cycles = 0;
+        for (const auto& layer : layers_) cycles += layer->cycles(kernels_, lanes);
+        cycles *= static_cast<double>(Frame::ceiling(count, lanes));
+        if (cycles >= least) continue;
+        least = cycles;
+        chosen = lanes;
+    }
+    return chosen;
 }
 
 void Plan::run(const float* pictures, int64_t count, float* logits, double* seconds) {
-    const int64_t lanes = choose_lanes(count);
+    const int64_t whole = count / max_lanes_ * max_lanes_, rest = count - whole;
+    const int64_t picture = input_.frame.channels * input_.frame.height * input_.frame.width;
+    if (whole) run_in_lanes(max_lanes_, pictures, whole, logits, seconds);
+    if (rest) run_in_lanes(choose_lanes(rest), pictures + whole * picture, rest, logits + whole * classes(), seconds);
+}
+
+void Plan::run_in_lanes(int64_t lanes, const float* pictures, int64_t count, float* logits, double* seconds) {
     const std::shared_ptr<const Schedules> mine = schedules(lanes);
     std::unique_ptr<Workspace> workspace = take_workspace(lanes, *mine);
     const bool together = pool_.enter();
-    const Pass pass{kernels_,
-                    together ? &pool_ : nullptr,
-                    lanes,
-                    workspace->places.data(),
-                    workspace->scratch.get(),
-                    workspace->scratch_floats,
-                    workspace->copies.get()};
+    const Pass pass{kernels_, together ? &pool_ : nullptr, lanes, workspace->places.data(), workspace->workers.data()};
     const Frame& in = input_.frame;
     for (int64_t first = 0; first < count; first += lanes) {
         const int64_t part = std::min(lanes, count - first);
@@ -152,6 +165,7 @@ void Plan::run(const float* pictures, int64_t count, float* logits, double* seco
 
 void Plan::run_layers(const Pass& pass, const Schedules& schedules, double* seconds) const {
     using Clock = std::chrono::steady_clock;
+    for (int worker = 0; worker < pool_.threads(); ++worker) pass.workers[worker].copied = nullptr;
     Clock::time_point before = seconds ? Clock::now() : Clock::time_point();
     for (size_t layer = 0; layer < layers_.size(); ++layer) {
         layers_[layer]->run(pass, *schedules[layer]);
@@ -217,16 +231,21 @@ void Plan::prepare(Workspace& workspace, int64_t lanes, const Schedules& schedul
         scratch = std::max(scratch, schedule->scratch);
         copies = std::max(copies, schedule->copies);
     }
-    workspace.scratch_floats = Frame::ceiling(scratch, 16) * 16;
-    workspace.grow(workspace.scratch, workspace.scratch_capacity, workspace.scratch_floats * pool_.threads());
-    if (copies) workspace.grow(workspace.copies, workspace.copies_capacity, copies + kSlack);
+    scratch = Frame::ceiling(scratch, kMaxWidth) * kMaxWidth;
+    copies = copies ? Frame::ceiling(copies + kSlack, kMaxWidth) * kMaxWidth : 0;
+    workspace.grow(workspace.own, workspace.own_capacity, (scratch + copies) * pool_.threads());
+    workspace.workers.clear();
+    for (int worker = 0; worker < pool_.threads(); ++worker) {
+        float* mine = workspace.own.get() + worker * (scratch + copies);
+        workspace.workers.push_back({mine, mine + scratch, nullptr});
+    }
     workspace.lanes = lanes;
 }
 
 void Plan::read_pictures(const Pass& pass, const float* pictures, int64_t count) const {
     const Frame& in = input_.frame;
     const int64_t plane = in.height * in.width, picture = in.channels * plane, lanes = pass.lanes;
-    pass.parallel(in.channels * in.height, [&](int64_t task, float*) {
+    pass.parallel(in.channels * in.height, [&](int64_t task, const Worker&) {
         const int64_t channel = task / in.height, y = task % in.height;
         const float* source = pictures + channel * plane + y * in.width;
         float* target = pass.channel(input_, channel);

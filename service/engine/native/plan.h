@@ -44,10 +44,9 @@ class Workspace {
     std::vector<Buffer> buffers;
     std::vector<int64_t> capacity;  // floats of each buffer
     std::vector<float*> places;
-    Buffer scratch;
-    int64_t scratch_floats = 0, scratch_capacity = 0;
-    Buffer copies;
-    int64_t copies_capacity = 0;
+    std::vector<Worker> workers;
+    Buffer own;  // of the workers
+    int64_t own_capacity = 0;
     int64_t size_bytes = 0;
 };
 
@@ -77,7 +76,8 @@ class Plan {
     std::shared_ptr<const Schedules> schedules(int64_t lanes);
     std::unique_ptr<Workspace> take_workspace(int64_t lanes, const Schedules& schedules);
     void prepare(Workspace& workspace, int64_t lanes, const Schedules& schedules) const;
-    int64_t choose_lanes(int64_t count) const;
+    int64_t choose_lanes(int64_t count);
+    void run_in_lanes(int64_t lanes, const float* pictures, int64_t count, float* logits, double* seconds);
     void run_layers(const Pass& pass, const Schedules& schedules, double* seconds) const;
     void read_pictures(const Pass& pass, const float* pictures, int64_t count) const;
     void write_logits(const Pass& pass, int64_t count, float* logits) const;
@@ -92,6 +92,7 @@ class Plan {
 
     std::mutex mutex_;  // of what follows
     std::map<int64_t, std::shared_ptr<const Schedules>> schedules_;
+    std::map<int64_t, int64_t> lanes_of_;  // chosen for so many pictures
     std::vector<std::unique_ptr<Workspace>> idle_;
     int64_t workspace_bytes_ = 0;
 };
