@@ -1,9 +1,9 @@
 """Networks of a known sparsity with drawn weights, for measuring where no trained one is at hand.
 
-The wide-stem ResNet-18 for pictures of 32 x 32 (He et al. 2016, the stem 3 x 3 with stride 1 and no pooling): 11,173,962
-parameters and 555.4 million multiply-adds. What pruning by magnitude leaves of Laplacian weights is drawn: a tail beyond
-a threshold on both sides of zero, which shares the centroids of k-means. Weights are scaled so that activations keep
-their size (He et al. 2015), whatever the density.
+The wide-stem ResNet-18 for pictures of 32 x 32 (He et al. 2016, the stem 3 x 3 with stride 1 and no pooling) has
+11,173,962 parameters and 555.4 million multiply-adds. What pruning by magnitude leaves of Laplacian weights is drawn: a
+tail beyond a threshold on both sides of zero, which shares the centroids of k-means. Weights are scaled so that
+activations keep their size (He et al. 2015), whatever the density.
 """
 
 import math

@@ -29,7 +29,7 @@ def build_network(bundle: Bundle) -> fx.GraphModule:
         *modules, role = name.split(".")
         parameter = nn.Parameter(torch.empty(bundle.tensors[index].shape), requires_grad=False)
         _submodule(root, modules).register_parameter(role, parameter)
-    graph = fx.Graph(root)
+    graph = fx.Graph()
     values = [graph.placeholder("images")]
     for node in bundle.graph.nodes:
         inputs = [values[value] for value in node.values]
