@@ -66,7 +66,7 @@ def check_names(names: Sequence[str], known: Iterable[str], what: str) -> None:
         if name not in known:
             raise BenchError(f'{what} "{name}": must be one of {", ".join(known)}')
         if names.count(name) > 1:
-            raise BenchError(f'{what} "{name}": given twice')
+            raise BenchError(f'{what} "{name}": named twice, must be once')
 
 
 def choose_engines(own: Sequence[str], peers: Sequence[str]) -> Choice:
