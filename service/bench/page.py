@@ -56,7 +56,7 @@ def _conditions(conditions: Conditions) -> list[str]:
         f"{conditions.pace.rounds} rounds, turns of {conditions.pace.turn_s:g} s after {conditions.pace.warm_up_s:g} s "
         f"of warm-up, seed {conditions.seed}, tolerance {conditions.tolerance:g}, started {conditions.started}",
     ]
-    return lines + [f"left out: {engine}, which {reason}" for engine, reason in conditions.left_out.items()]
+    return lines + [f"left out: {engine}: it {reason}" for engine, reason in conditions.left_out.items()]
 
 
 def _text(table: Table) -> str:

@@ -89,10 +89,8 @@ class Session:
             self._engine = self._build()
         if isinstance(request, Prepare):
             self._engine.prepare(request.files, request.pictures)
-            gc.collect()
             return np.array(self._engine.logits(self._engine.run()))
         if isinstance(request, Load):
-            gc.collect()
             return dict(self._engine.load(request.files, request.picture))
         return self._measure(self._engine, request)
 
@@ -131,6 +129,7 @@ def serve(connection: Connection, engine: str, threads: int) -> None:
             request = connection.recv()
         except EOFError:
             return
+        gc.collect()
         try:
             answer = session.answer(request)
         except Exception as error:  # whatever a runtime raises is told, and the next engine has its turn

@@ -1,4 +1,5 @@
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from service.bench.synthetic import PROFILES, Profile, synthetic_bundle
 from service.engine.numpy_engine import NumpyPlan
 from tests.service.bundles import pictures
 
-SPARSE, UNIFORM = (synthetic_bundle(name) for name in ("sparse95", "uniform95"))
+made = cache(synthetic_bundle)
 
 
 def density_of(bundle: Bundle, layer: str) -> float:
@@ -19,17 +20,18 @@ def density_of(bundle: Bundle, layer: str) -> float:
     return tensor.nonzeros / math.prod(tensor.shape)
 
 
-@pytest.mark.parametrize("bundle", [SPARSE, UNIFORM], ids=["sparse95", "uniform95"])
-def test_it_is_the_wide_stem_resnet18(bundle: Bundle) -> None:
+@pytest.mark.parametrize("name", PROFILES)
+def test_it_is_the_wide_stem_resnet18(name: str) -> None:
+    bundle = made(name)
     assert bundle.parameters == 11_173_962
     assert bundle.dense_bytes == 4 * (11_173_962 + 2 * 4_800)  # BatchNorm's running statistics
     assert bundle.multiply_adds(dense=True) == 555_422_720
     assert bundle.sparsity == pytest.approx(0.95, abs=5e-4)
 
 
-@pytest.mark.parametrize(("bundle", "expected"), [(SPARSE, 71.2e6), (UNIFORM, 27.8e6)], ids=["sparse95", "uniform95"])
-def test_its_multiply_adds_are_those_of_the_reference(bundle: Bundle, expected: float) -> None:
-    assert bundle.multiply_adds() == pytest.approx(expected, abs=0.05e6)
+@pytest.mark.parametrize(("name", "expected"), [("sparse95", 71.2e6), ("uniform95", 27.8e6)])
+def test_its_multiply_adds_are_those_of_the_reference(name: str, expected: float) -> None:
+    assert made(name).multiply_adds() == pytest.approx(expected, abs=0.05e6)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +48,12 @@ def test_its_multiply_adds_are_those_of_the_reference(bundle: Bundle, expected: 
     ],
 )
 def test_each_layer_has_the_density_of_its_profile(layer: str, density: float) -> None:
-    assert density_of(SPARSE, layer) == pytest.approx(density, abs=1e-3)
-    assert density_of(UNIFORM, layer) == pytest.approx(0.05, abs=1e-3)
+    assert density_of(made("sparse95"), layer) == pytest.approx(density, abs=1e-3)
+    assert density_of(made("uniform95"), layer) == pytest.approx(0.05, abs=1e-3)
 
 
 def test_weights_are_two_tails_beyond_a_threshold_that_share_few_values() -> None:
-    tensor = next(tensor for tensor in SPARSE.tensors if tensor.shape == (512, 512, 3, 3))
+    tensor = next(tensor for tensor in made("sparse95").tensors if tensor.shape == (512, 512, 3, 3))
     assert isinstance(tensor, SharedTensor)
     values = tensor.codebook.astype(np.float64)[tensor.codes]
     positive, negative = values[values > 0], -values[values < 0]
@@ -62,15 +64,15 @@ def test_weights_are_two_tails_beyond_a_threshold_that_share_few_values() -> Non
     assert sizes.std() / sizes.mean() == pytest.approx(1 / (1 - math.log(0.033)), rel=0.05)  # an exponential's, shifted
 
 
-@pytest.mark.parametrize("bundle", [SPARSE, UNIFORM], ids=["sparse95", "uniform95"])
-def test_activations_keep_their_size(bundle: Bundle) -> None:
-    logits = NumpyPlan(bundle).run(pictures(bundle, 2))
+@pytest.mark.parametrize("name", PROFILES)
+def test_activations_keep_their_size(name: str) -> None:
+    logits = NumpyPlan(made(name)).run(pictures(made(name), 2))
     assert np.isfinite(logits).all()
     assert 0.1 < np.abs(logits).mean() < 1000
 
 
 def test_the_seed_decides_and_the_file_holds_it() -> None:
-    data = encode_bundle(UNIFORM)
+    data = encode_bundle(made("uniform95"))
     assert encode_bundle(synthetic_bundle("uniform95")) == data
     assert encode_bundle(synthetic_bundle("uniform95", seed=1)) != data
     assert decode_bundle(data).provenance == {"synthetic": "uniform95", "seed": 0}
