@@ -1,7 +1,7 @@
 """A report for people: on the terminal, or as a page of Markdown."""
 
 from model_store.description import render_table
-from service.bench.report import Conditions, Report
+from service.bench.report import Report
 from service.bench.tables import Table, loads_table, problems, runs_table, subjects_table, summary_table
 
 HEAD = """# Benchmarks
@@ -9,7 +9,8 @@ HEAD = """# Benchmarks
 Made by `python -m service bench --render FILE` from the JSON file that a run left; nothing is typed in by hand. All
 engines have the same graph and the same weights: ours load the bundle, the others its decoded weights, dense, in
 float32. Each engine has a process of its own for each number of threads, confined to as many processors, and only one
-runs at a time. They take turns, A B C A B C, and each turn begins with a warm-up that does not count.
+runs at a time. They take turns, A B C A B C, and each turn begins with a warm-up that does not count (engines that take
+longer than a turn for one run warm up in the first round only). *torch-compile* is inductor with frozen weights.
 
 - *median*, *quartiles*: of all runs of a whole batch; half of the runs lie between the quartiles.
 - *ratio*: the best dense runtime's median over this engine's, for the same network, threads and batch. The best dense
@@ -25,7 +26,7 @@ runs at a time. They take turns, A B C A B C, and each turn begins with a warm-u
 
 def render_text(report: Report) -> str:
     """Lines for the terminal."""
-    blocks = ["\n".join(_conditions(report.conditions)), _text(subjects_table(report)), _text(summary_table(report))]
+    blocks = ["\n".join(_conditions(report)), _text(subjects_table(report)), _text(summary_table(report))]
     for subject in report.networks:
         lines = [subject.name, "", _text(runs_table(report, subject.name))]
         if len(loads_table(report, subject.name)) > 1:
@@ -36,7 +37,7 @@ def render_text(report: Report) -> str:
 
 def render_page(report: Report) -> str:
     """All of the Markdown page."""
-    blocks = [HEAD.strip(), _list(_conditions(report.conditions)), f"    {report.conditions.command}"]
+    blocks = [HEAD.strip(), _list(_conditions(report)), f"    {report.conditions.command}"]
     blocks += ["## Summary", _markdown(summary_table(report)), _markdown(subjects_table(report))]
     for subject in report.networks:
         blocks += [f"## {subject.name}", _markdown(runs_table(report, subject.name))]
@@ -47,7 +48,8 @@ def render_page(report: Report) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _conditions(conditions: Conditions) -> list[str]:
+def _conditions(report: Report) -> list[str]:
+    conditions = report.conditions
     sets = ", ".join(conditions.instruction_sets) or "none"
     lines = [
         f"{conditions.processor}, {conditions.processors} processors; instruction sets of the native engine: {sets}",
@@ -56,6 +58,8 @@ def _conditions(conditions: Conditions) -> list[str]:
         f"{conditions.pace.rounds} rounds, turns of {conditions.pace.turn_s:g} s after {conditions.pace.warm_up_s:g} s "
         f"of warm-up, seed {conditions.seed}, tolerance {conditions.tolerance:g}, started {conditions.started}",
     ]
+    crowded = sorted({row.threads for row in report.rows if row.threads > conditions.processors})
+    lines += [f"threads {threads}: more than there are processors" for threads in crowded]
     return lines + [f"left out: {engine}: it {reason}" for engine, reason in conditions.left_out.items()]
 
 

@@ -129,7 +129,8 @@ def serve(connection: Connection, engine: str, threads: int) -> None:
             request = connection.recv()
         except EOFError:
             return
-        gc.collect()
+        if not isinstance(request, Measure):
+            gc.collect()
         try:
             answer = session.answer(request)
         except Exception as error:  # whatever a runtime raises is told, and the next engine has its turn

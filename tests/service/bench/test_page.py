@@ -75,6 +75,13 @@ def test_conditions_and_problems_are_told(render: object) -> None:
         assert line in text
 
 
+def test_threads_that_must_share_a_processor_are_told() -> None:
+    report = example_report()
+    assert "more than there are processors" not in render_text(report)
+    alone = replace(report, conditions=replace(report.conditions, processors=1))
+    assert "\nthreads 2: more than there are processors\n" in render_text(alone)
+
+
 def test_the_page_is_markdown_from_its_head_to_the_last_table() -> None:
     page = render_page(example_report())
     assert page.startswith(HEAD)
