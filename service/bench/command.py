@@ -46,9 +46,9 @@ def _measure(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     if options.json:
         _check_writable(options.json)
     report = measure(job, lambda line: print(line, file=sys.stderr, flush=True))
+    print(render_text(report), end="", flush=True)
     if options.json:
         save_report(report, options.json)
-    print(render_text(report), end="")
 
 
 def _check_alone(options: argparse.Namespace) -> None:

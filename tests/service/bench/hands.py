@@ -1,10 +1,10 @@
 """Stand-ins for workers: the same requests and answers, in this process, and behaviour that a test chooses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.bench.engine import FIRST_RUN, Engine
+from service.bench.engine import FIRST_RUN
 from service.bench.inputs import Files
 from service.bench.own_engines import numpy_engine
 from service.bench.worker import Measure, Peak, Request, Session
@@ -82,8 +82,7 @@ class Hand:
         self._troupe = troupe
         self._name = (engine, threads)
         self._behaviour = behaviour
-        build: Callable[[], Engine] = lambda: BehavedEngine(behaviour)  # noqa: E731
-        self._session = Session(build, threads)
+        self._session = Session(lambda: BehavedEngine(behaviour), threads)
         self._dead = False
 
     def send(self, request: Request) -> None:

@@ -13,7 +13,7 @@ def test_the_processor_is_named_as_the_system_does(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(surroundings, "CPU_INFO", path)
     assert surroundings.processor() == "Some CPU @ 3 GHz"
     monkeypatch.setattr(surroundings, "CPU_INFO", tmp_path / "missing")
-    assert surroundings.processor() == platform.processor() or platform.machine()
+    assert surroundings.processor() == (platform.processor() or platform.machine())
 
 
 def test_versions_are_those_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
