@@ -2,19 +2,24 @@
 # make test       install the rest, and run the tests
 # make test-slow  run the tests that take minutes: long fuzzing, many processes, deep networks
 # make check      formatting, lint and types
+# make bench      time our engines beside other people's, and write what was found as JSON and as a page: minutes that
+#                 want a machine with nothing else to do
 #
-# On the command line: HOST, PORT and STORE of `serve`; PYTHON that makes .venv; TESTS for some of the tests only.
+# On the command line: HOST, PORT and STORE of `serve`; PYTHON that makes .venv; TESTS for some of the tests only; BENCH
+# for the JSON file of `bench`, the page lying beside it.
 
 PYTHON := python3
 HOST := 127.0.0.1
 PORT := 8000
 STORE := store
 TESTS := tests
+BENCH := docs/benchmarks.json
+BENCH_NETWORKS := store/resnet20-cifar10/1.csrve synthetic:sparse95 synthetic:uniform95
 
 VENV := .venv
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test test-slow check format clean
+.PHONY: serve test test-slow check bench format clean
 
 serve: $(VENV)/.serve
 	$(VENV)/bin/python -m service --host $(HOST) --port $(PORT) --store $(STORE)
@@ -30,6 +35,10 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+bench: $(VENV)/.bench
+	$(VENV)/bin/python -m service bench $(BENCH_NETWORKS) --json $(BENCH)
+	$(VENV)/bin/python -m service bench --render $(BENCH) > $(BENCH:.json=.md)
+
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
@@ -38,13 +47,17 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find compressor model_store service tests -name __pycache__ -prune -exec rm -rf {} +
 
-# Both stamps stand in one environment: .dev holds all that .serve does.
+# The stamps stand in one environment: .dev and .bench hold all that .serve does.
 $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP_INSTALL) --editable .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP_INSTALL) --editable ".[dev]"
+	touch $@ $(VENV)/.serve
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable ".[bench]"
 	touch $@ $(VENV)/.serve
 
 $(VENV)/bin/python:

@@ -1,4 +1,7 @@
-"""`python -m service --store DIR`: start the service, or say in one line why not (exit status 2)."""
+"""`python -m service --store DIR`: start the service, or say in one line why not (exit status 2).
+
+`python -m service bench` times the engines instead.
+"""
 
 import os
 import socket
@@ -12,7 +15,11 @@ _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the service. Returns the exit status."""
+    """Run the service, or the command that comes first. Returns the exit status."""
+    if arguments[:1] == ["bench"]:
+        from service.bench import command
+
+        return command.main(arguments[1:])
     try:
         settings = read_settings(arguments, os.environ)
         _check_port(settings)

@@ -2,6 +2,8 @@
 
     ServiceError
     ├── SettingsError              a flag, variable, store or port the service cannot start with
+    ├── BenchError                 a measurement that cannot be made as asked
+    │   └── WorkerFailed           an engine under measurement raised, or its process ended
     ├── EngineError
     │   ├── EngineUnavailable      the device asked for cannot be used here
     │   └── EngineFailure          a plan raised, or answered with numbers that are not finite
@@ -31,6 +33,14 @@ class ServiceError(Exception):
 
 class SettingsError(ServiceError):
     """The service cannot start with these settings."""
+
+
+class BenchError(ServiceError):
+    """A measurement that cannot be made as asked."""
+
+
+class WorkerFailed(BenchError):
+    """An engine under measurement raised, or its process ended."""
 
 
 class EngineError(ServiceError):

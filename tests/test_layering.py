@@ -15,7 +15,11 @@ FORBIDDEN = {  # package -> what it may not import
     "model_store": {"compressor", "service", "torch", "torchvision"},
     "service": {"compressor", "torch", "torchvision"},
 }
-WITH_TORCH = {"service/engine/torch_engine.py"}  # imported only when a bundle is put on a GPU
+WITH_TORCH = {
+    "service/engine/torch_engine.py",  # imported only when a bundle is put on a GPU
+    "service/bench/torch_network.py",  # imported only in a process that measures torch
+    "service/bench/torch_peers.py",
+}
 EXECUTING_MODULES = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code"}
 EXECUTING_CALLS = {"eval", "exec", "compile", "__import__"}
 
@@ -81,7 +85,17 @@ def test_this_check_finds_what_it_looks_for(source: str, found: list[str]) -> No
     assert list(executions(ast.parse(source))) == found
 
 
-@pytest.mark.parametrize("module", ["model_store.cli", "model_store.store", "service.app", "service.__main__"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "model_store.cli",
+        "model_store.store",
+        "service.app",
+        "service.__main__",
+        "service.bench.command",
+        "service.bench.worker",
+    ],
+)
 def test_importing_what_serves_imports_no_torch(module: str) -> None:
     command = (
         f"import sys, {module}; print(sorted({{'torch', 'torchvision', 'onnx', 'safetensors'}} & set(sys.modules)))"

@@ -18,7 +18,14 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {"compressor", "model_store", "service", "tests"}
 DISTRIBUTIONS = {"PIL": "pillow", "python_multipart": "python-multipart", "prometheus_client": "prometheus-client"}
-EXPORTERS = {"model_store/export_onnx.py", "model_store/export_safetensors.py"}
+EXTRAS = {  # module -> the extra that it needs
+    "model_store/export_onnx.py": ["export"],
+    "model_store/export_safetensors.py": ["export"],
+    "service/engine/torch_engine.py": ["gpu"],
+    "service/bench/onnx_peers.py": ["bench"],
+    "service/bench/torch_network.py": ["bench"],
+    "service/bench/torch_peers.py": ["bench", "export"],
+}
 
 
 def declared(*extras: str) -> set[str]:
@@ -47,9 +54,12 @@ def test_every_import_is_declared(package: str) -> None:
     extras = {"compressor": ["compressor"], "tests": ["compressor", "export", "dev"]}.get(package, [])
     for path in sorted((ROOT / package).rglob("*.py")):
         place = str(path.relative_to(ROOT))
-        more = ["export"] if place in EXPORTERS else ["gpu"] if place == "service/engine/torch_engine.py" else []
         # packaging comes with pytest, which could not do without it
-        missing = third_party(path) - declared(*extras, *more) - ({"packaging"} if package == "tests" else set())
+        missing = (
+            third_party(path)
+            - declared(*extras, *EXTRAS.get(place, []))
+            - ({"packaging"} if package == "tests" else set())
+        )
         assert not missing, f"{place} imports {missing}"
 
 
@@ -57,7 +67,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
     imported = {name for package in OWN for path in (ROOT / package).rglob("*.py") for name in third_party(path)}
     tools = {"csrve", "mypy", "ruff", "types-tqdm", "httpx2"}  # run, or imported by others
     optional = {"torchvision"}  # imported by name, after a guard
-    assert declared("compressor", "gpu", "export", "dev") - imported - tools - optional == set()
+    assert declared("compressor", "gpu", "export", "bench", "dev") - imported - tools - optional == set()
 
 
 def test_every_dependency_says_what_it_is_for() -> None:
@@ -138,6 +148,16 @@ def test_make_test_and_make_check_install_what_they_run() -> None:
         said = make_says(target)
         assert '--constraint constraints.txt --editable ".[dev]"\n' in said
         assert command in said
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_bench_measures_the_bundled_network_and_two_synthetic_ones_and_makes_the_page() -> None:
+    said = make_says("bench", "BENCH=elsewhere/found.json")
+    networks = "store/resnet20-cifar10/1.csrve synthetic:sparse95 synthetic:uniform95"
+    assert '--constraint constraints.txt --editable ".[bench]"\n' in said
+    assert f"-m service bench {networks} --json elsewhere/found.json\n" in said
+    assert "-m service bench --render elsewhere/found.json > elsewhere/found.md\n" in said
+    assert " --json docs/benchmarks.json\n" in make_says("bench")
 
 
 def test_ci_runs_what_people_run() -> None:

@@ -63,3 +63,5 @@ class Builder:
         """Raises RuntimeError where the activations of one image are too large."""
 
 def instruction_sets() -> list[str]: ...
+def peak_multiply_adds(instruction_set: str, threads: int, seconds: float, /) -> float:
+    """Multiply-adds a second in registers alone; "" is the fastest instruction set. ValueError where it cannot run."""

@@ -14,6 +14,7 @@
 #include "convolution.h"
 #include "layers.h"
 #include "machine.h"
+#include "peak.h"
 #include "plan.h"
 
 namespace nb = nanobind;
@@ -221,4 +222,5 @@ NB_MODULE(_native, module) {
         .def("free", &Builder::free)
         .def("compile", &Builder::compile);
     module.def("instruction_sets", &instruction_sets);
+    module.def("peak_multiply_adds", &peak_multiply_adds, nb::call_guard<nb::gil_scoped_release>());
 }

@@ -1,0 +1,51 @@
+"""The service's own engines, which load bundles."""
+
+from collections.abc import Callable, Mapping
+
+from model_store.bundle import Bundle, decode_bundle
+from service.bench.engine import FIRST_RUN, Stopwatch
+from service.bench.inputs import Files
+from service.engine.numpy_engine import NumpyPlan
+from service.engine.plan import Array, Plan
+
+
+class BundleEngine:
+    """Plans of one kind."""
+
+    def __init__(self, compile_bundle: Callable[[Bundle], Plan]) -> None:
+        self._compile = compile_bundle
+
+    def prepare(self, files: Files, pictures: Array) -> None:
+        self._plan = self._compile(decode_bundle(files.bundle.read_bytes()))
+        self._pictures = pictures
+
+    def run(self) -> Array:
+        return self._plan.run(self._pictures)
+
+    def logits(self, answer: Array) -> Array:
+        return answer
+
+    def load(self, files: Files, picture: Array) -> Mapping[str, float]:
+        """From the file's bytes to a plan: `decode` verifies the digest and every field, and decodes the weights."""
+        watch = Stopwatch()
+        data = files.bundle.read_bytes()
+        watch.lap("read")
+        bundle = decode_bundle(data)
+        watch.lap("verify and decode")
+        plan = self._compile(bundle)
+        watch.lap("compile")
+        plan.run(picture)
+        watch.lap(FIRST_RUN)
+        return watch.laps
+
+
+def native_engine(threads: int, instruction_set: str) -> BundleEngine:
+    """The C++ engine; the fastest instruction set where none is named."""
+    from service.engine.native_engine import NativePlan
+
+    return BundleEngine(lambda bundle: NativePlan(bundle, threads, instruction_set))
+
+
+def numpy_engine() -> BundleEngine:
+    """The numpy engine. Its threads are BLAS's, which the process was started with."""
+    return BundleEngine(NumpyPlan)
