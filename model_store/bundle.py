@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from model_store.coded import CodedBundle, Identity
 from model_store.decoder import decode_tensors
-from model_store.encoder import encode_tensors
+from model_store.encoder import CodingChoice, encode_tensors
 from model_store.errors import MalformedBundle
 from model_store.graph import Graph
 from model_store.preprocessing import Preprocessing
@@ -83,9 +83,16 @@ class Bundle:
         return count_multiply_adds(self.graph, self.shapes(), counts)
 
 
-def encode_bundle(bundle: Bundle) -> bytes:
-    """The bundle as a file's bytes, every choice made by size. The same bundle always gives the same bytes."""
-    encoded = encode_tensors(bundle.tensors)
+def encode_bundle(bundle: Bundle, coder: CodingChoice = "huffman") -> bytes:
+    """The bundle as a file's bytes, every choice made by size. The same bundle always gives the same bytes.
+
+    `coder` says how shared weights are coded: "huffman" (gaps and codes, which many lanes decode at once), "arithmetic"
+    (layout CONTEXTS, smaller where weights have structure, decoded bit by bit), or "smallest", whichever of the two
+    files is smaller.
+    """
+    if coder == "smallest":
+        return min((encode_bundle(bundle, choice) for choice in ("huffman", "arithmetic")), key=len)
+    encoded = encode_tensors(bundle.tensors, coder)
     coded = CodedBundle(
         bundle.identity(),
         bundle.graph,
