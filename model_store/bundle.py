@@ -127,6 +127,22 @@ def decode_bundle(data: bytes) -> Bundle:
     )
 
 
+def recode(data: bytes, coder: CodingChoice = "huffman") -> bytes:
+    """The same bundle, its coding chosen anew: equal in every tensor, its graph and its provenance.
+
+    Raises:
+        BundleError: the bytes are no bundle, or (a fault of the encoder) what was written decodes to another.
+    """
+    before = decode_bundle(data)
+    recoded = encode_bundle(before, coder)
+    after = decode_bundle(recoded)
+    pairs = zip(before.tensors, after.tensors, strict=True)
+    same = all(a.to_dense().tobytes() == b.to_dense().tobytes() for a, b in pairs)
+    if not same or (before.graph, before.provenance) != (after.graph, after.provenance):
+        raise MalformedBundle("bundle: what was recoded decodes to another network, must be the same")
+    return recoded
+
+
 def digest_of(data: bytes) -> str:
     """SHA-256 of a whole file, in hex: how records and stores name it."""
     return hashlib.sha256(data).hexdigest()
