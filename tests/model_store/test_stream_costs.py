@@ -13,7 +13,7 @@ from tests.model_store.sample_bundles import tiny_bundle
 
 
 def test_a_code_for_every_element_has_a_mask_only_in_the_other_coder() -> None:
-    """Three bytes: a table's number, a lane's bits, a byte of codes. The other coder: sizes of a byte, states of three."""
+    """A table's number, a lane's bits, a byte of codes; in the other coder a size and a state of three bytes each."""
     assert stream_costs(encode_bundle(smallest_bundle())) == (
         StreamCost("linear", "indices", "huffman", 0, 0.0, 4),
         StreamCost("linear", "values", "huffman", 3, 1.5 * 4 / 8, 4),
