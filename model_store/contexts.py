@@ -87,7 +87,9 @@ class ContextModel:
 
     def bits_of_values(self, depth: int) -> AdaptiveBits:
         """Codebooks of as many bits share what they learn."""
-        return self._values.setdefault(depth, AdaptiveBits(CLASSES * CLASSES << depth))
+        if depth not in self._values:
+            self._values[depth] = AdaptiveBits(CLASSES * CLASSES << depth)
+        return self._values[depth]
 
 
 class _Kernel:
@@ -143,7 +145,6 @@ def density_level(nonzeros: int, elements: int) -> int:
 def symbol_classes(codebook: np.ndarray) -> list[int]:
     """Class of each symbol: 0 of a zero; large is the outer half of the longer side of the codebook, by rank."""
     negatives = int(np.count_nonzero(codebook < 0))
-    half = max(negatives, len(codebook) - negatives) / 2
-    ranks = [*(negatives - code for code in range(negatives)), *range(1, len(codebook) - negatives + 1)]
-    signs = [1] * negatives + [3] * (len(codebook) - negatives)
-    return [0, *(sign + int(rank > half) for sign, rank in zip(signs, ranks, strict=True))]
+    ranks = np.abs(np.arange(len(codebook)) - negatives) + (codebook > 0)
+    large = 2 * ranks > max(negatives, len(codebook) - negatives)
+    return [0, *(np.where(codebook < 0, 1, 3) + large).tolist()]
