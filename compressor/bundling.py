@@ -10,6 +10,7 @@ from compressor.networks.card import NetworkCard
 from compressor.pruning.masks import prunable_parameters
 from compressor.sharing.codebooks import exact_codebook
 from compressor.tracing import Oracle, trace_network
+from model_store.affine import affine_bytes, fit_affine
 from model_store.bundle import Bundle
 from model_store.limits import MAX_CODEBOOK_ENTRIES
 from model_store.tensors import FloatTensor, Tensor
@@ -17,8 +18,13 @@ from model_store.tensors import FloatTensor, Tensor
 FLOAT32_BYTES = 4
 
 
-def bundle_of(network: nn.Module, card: NetworkCard, provenance: dict[str, Any] | None = None) -> Bundle:
+def bundle_of(
+    network: nn.Module, card: NetworkCard, provenance: dict[str, Any] | None = None, scale_bits: int = 16
+) -> Bundle:
     """Trace the network; prunable weights become shared tensors, all else float16.
+
+    With `scale_bits` of 8, vectors (scale and bias) that get smaller by it are rounded to 256 steps between their least
+    and their largest value: off by 1/510 of that range, and float16's rounding, at most.
 
     Raises:
         NetworkError: the network cannot be traced.
@@ -28,7 +34,7 @@ def bundle_of(network: nn.Module, card: NetworkCard, provenance: dict[str, Any] 
     traced = trace_network(network, card.preprocessing.input_shape)
     shared = prunable_parameters(network).keys()
     tensors = (
-        _tensor(values, source, shared=source in shared)
+        _tensor(values, source, shared=source in shared, scale_bits=scale_bits)
         for values, source in zip(traced.tensors, traced.sources, strict=True)
     )
     return Bundle(
@@ -43,11 +49,12 @@ def bundle_of(network: nn.Module, card: NetworkCard, provenance: dict[str, Any] 
     )
 
 
-def _tensor(values: np.ndarray, source: str, *, shared: bool) -> Tensor:
+def _tensor(values: np.ndarray, source: str, *, shared: bool, scale_bits: int) -> Tensor:
     with np.errstate(over="ignore"):  # an infinite float16 is refused by the tensor itself
         rounded = values.astype(np.float16)
     if not shared:
-        return FloatTensor(rounded)
+        smaller = affine_bytes(rounded.size) < rounded.nbytes
+        return fit_affine(values) if scale_bits == 8 and rounded.ndim == 1 and smaller else FloatTensor(rounded)
     distinct = len(np.unique(rounded))
     if distinct > MAX_CODEBOOK_ENTRIES:
         raise CompressorError(f"{source}: {distinct} distinct weights, must share at most {MAX_CODEBOOK_ENTRIES}")

@@ -87,7 +87,7 @@ class Compression:
             self._stage(pruning.name, self.recipe.prune, self._prune(pruning), self.recipe.retrain)
         self._stage("share", dataclasses.replace(self.recipe.share, gradient="mean"), self._share)
         self._stage("centroids", self.recipe.share, self._train_centroids, self.recipe.centroids)
-        bundle = decode_bundle(encode_bundle(bundle_of(self.network, self.card)))
+        bundle = decode_bundle(encode_bundle(bundle_of(self.network, self.card, scale_bits=self.recipe.scale_bits)))
         oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
         self.accuracies["decoded"] = accuracy_of(oracle, self.data.holdout, self.card.preprocessing)
         self._say("decoded file", self.accuracies["decoded"])

@@ -12,11 +12,12 @@ from compressor.training.recipe import TrainRecipe
 
 RETRAIN = TrainRecipe(epochs=30, learning_rate=0.05, warmup=0.05)
 CENTROIDS = TrainRecipe(epochs=4, learning_rate=0.005, warmup=0.05, weight_decay=0.0)
+SCALE_BITS = (8, 16)
 
 
 @dataclass(frozen=True, slots=True)
 class CompressRecipe:
-    """Prune and retrain, share, train the centroids.
+    """Prune and retrain, share, train the centroids, write scale and bias in `scale_bits`.
 
     The teacher of both trainings is the dense network itself; their `teacher_share` says how much it counts.
     """
@@ -25,10 +26,13 @@ class CompressRecipe:
     retrain: TrainRecipe = RETRAIN
     share: ShareRecipe = field(default_factory=ShareRecipe)
     centroids: TrainRecipe = CENTROIDS
+    scale_bits: int = 16
 
     def __post_init__(self) -> None:
         if self.centroids.weight_decay:
             raise RecipeError(f"centroids: weight_decay = {self.centroids.weight_decay}, must be 0")
+        if self.scale_bits not in SCALE_BITS:
+            raise RecipeError(f"scale_bits = {self.scale_bits}, must be one of {', '.join(map(str, SCALE_BITS))}")
         for name in ("seed", "holdout"):
             first, second = getattr(self.retrain, name), getattr(self.centroids, name)
             if first != second:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedTensor
+from model_store.coded import CodedBundle, CodedCodes, CodedContexts, CodedFloat, CodedTensor
 from model_store.errors import MalformedBundle
 from model_store.provenance import encode_provenance
 from model_store.sections.codebooks import write_codebooks
@@ -118,6 +118,9 @@ def _payload_rows(coded: CodedBundle) -> Iterator[Row]:
             yield Row("payload", layers[index], kind, len(tensor.payload))
         elif isinstance(tensor, CodedCodes):
             yield Row("payload", layers[index], "values", len(tensor.values.payload))
+        elif isinstance(tensor, CodedContexts):
+            yield Row("payload", layers[index], "indices", len(tensor.mask))
+            yield Row("payload", layers[index], "values", len(tensor.values))
         else:
             yield Row("payload", layers[index], "indices", len(tensor.gaps.payload))
             yield Row("payload", layers[index], "values", len(tensor.values.payload))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from model_store.coded import CodedBundle, Identity
 from model_store.decoder import decode_tensors
-from model_store.encoder import encode_tensors
+from model_store.encoder import CodingChoice, encode_tensors
 from model_store.errors import MalformedBundle
 from model_store.graph import Graph
 from model_store.preprocessing import Preprocessing
@@ -83,9 +83,16 @@ class Bundle:
         return count_multiply_adds(self.graph, self.shapes(), counts)
 
 
-def encode_bundle(bundle: Bundle) -> bytes:
-    """The bundle as a file's bytes, every choice made by size. The same bundle always gives the same bytes."""
-    encoded = encode_tensors(bundle.tensors)
+def encode_bundle(bundle: Bundle, coder: CodingChoice = "huffman") -> bytes:
+    """The bundle as a file's bytes, every choice made by size. The same bundle always gives the same bytes.
+
+    `coder` says how shared weights are coded: "huffman" (gaps and codes, which many lanes decode at once), "arithmetic"
+    (layout CONTEXTS, smaller where weights have structure, decoded bit by bit), or "smallest", whichever of the two
+    files is smaller.
+    """
+    if coder == "smallest":
+        return min((encode_bundle(bundle, choice) for choice in ("huffman", "arithmetic")), key=len)
+    encoded = encode_tensors(bundle.tensors, coder)
     coded = CodedBundle(
         bundle.identity(),
         bundle.graph,
@@ -118,6 +125,22 @@ def decode_bundle(data: bytes) -> Bundle:
         decode_tensors(coded),
         coded.provenance,
     )
+
+
+def recode(data: bytes, coder: CodingChoice = "huffman") -> bytes:
+    """The same bundle, its coding chosen anew: equal in every tensor, its graph and its provenance.
+
+    Raises:
+        BundleError: the bytes are no bundle, or (a fault of the encoder) what was written decodes to another.
+    """
+    before = decode_bundle(data)
+    recoded = encode_bundle(before, coder)
+    after = decode_bundle(recoded)
+    pairs = zip(before.tensors, after.tensors, strict=True)
+    same = all(a.to_dense().tobytes() == b.to_dense().tobytes() for a, b in pairs)
+    if not same or (before.graph, before.provenance) != (after.graph, after.provenance):
+        raise MalformedBundle("bundle: what was recoded decodes to another network, must be the same")
+    return recoded
 
 
 def digest_of(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""`python -m model_store ls|show|verify|publish|rm|export`: look into a store and change what it holds.
+"""`python -m model_store ls|show|verify|publish|rm|export|recode`: look into a store and change what it holds.
 
 A bundle is named by a file (a path that has a "/" or ends in .csrve) or as NAME or NAME:VERSION of the store.
 Exit codes: 0 all well; 1 `verify` found a problem; 2 it could not be done, and one line on stderr says why.
@@ -11,15 +11,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
-from model_store.bundle import Bundle, decode_bundle
+from model_store.bundle import Bundle, decode_bundle, recode
 from model_store.description import describe, render_description, render_table
+from model_store.encoder import CodingChoice
 from model_store.errors import BundleError, InvalidName, StoreError, StoreUnavailable
 from model_store.findings import Finding
 from model_store.folder import Folder
 from model_store.limits import MAX_BUNDLE_BYTES
 from model_store.names import check_version
 from model_store.store import Store
+from model_store.stream_costs import render_stream_costs, stream_costs
 
 STORE_VARIABLE = "CSRVE_STORE"
 _LIST_COLUMNS = ("architecture", "accuracy", "sparsity", "dense_bytes", "bundle_bytes", "compression_ratio")
@@ -54,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     showing = command("show", _show, "Print what a bundle is, and where its bytes go.")
     showing.add_argument("bundle", help="FILE, NAME or NAME:VERSION")
     showing.add_argument("--json", action="store_true", help="print JSON")
+    showing.add_argument(
+        "--streams", action="store_true", help="also each stream's entropy, and what the other coder would take"
+    )
     verifying = command("verify", _verify, "Decode one bundle, or everything in the store.")
     verifying.add_argument("bundle", nargs="?", help="FILE, NAME or NAME:VERSION (default: the whole store)")
     publishing = command("publish", _publish, "Add a bundle to the store, which is made where it is missing.")
@@ -65,8 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     exporting = command("export", _export, "Write a bundle's network, dense, in another format.")
     exporting.add_argument("bundle", help="FILE, NAME or NAME:VERSION")
     exporting.add_argument("--format", required=True, choices=sorted(_EXPORTS))
-    exporting.add_argument("--output", required=True, type=Path)
-    exporting.add_argument("--force", action="store_true", help="replace an existing file")
+    recoding = command(
+        "recode", _recode, "Write a bundle anew, coded otherwise: the same weights, the same provenance."
+    )
+    recoding.add_argument("bundle", help="FILE, NAME or NAME:VERSION")
+    recoding.add_argument("--coder", default="huffman", choices=get_args(CodingChoice), help="(default: huffman)")
+    for writing in (exporting, recoding):
+        writing.add_argument("--output", required=True, type=Path)
+        writing.add_argument("--force", action="store_true", help="replace an existing file")
     return parser
 
 
@@ -93,8 +105,16 @@ def _list_entry(store: Store, name: str, version: int) -> dict[str, object]:
 
 
 def _show(options: argparse.Namespace) -> int:
-    description = describe(_read(options))
-    print(json.dumps(asdict(description), indent=2) if options.json else render_description(description))
+    data = _read(options)
+    description = describe(data)
+    costs = stream_costs(data) if options.streams else None
+    if options.json:
+        streams = {} if costs is None else {"streams": [asdict(cost) for cost in costs]}
+        print(json.dumps({**asdict(description), **streams}, indent=2))
+        return 0
+    print(render_description(description))
+    if costs is not None:
+        print(f"\n{render_stream_costs(costs)}")
     return 0
 
 
@@ -135,7 +155,18 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    data = _EXPORTS[options.format](decode_bundle(_read(options)))
+    _write(options, _EXPORTS[options.format](decode_bundle(_read(options))))
+    return 0
+
+
+def _recode(options: argparse.Namespace) -> int:
+    before = _read(options)
+    _write(options, recode(before, options.coder))
+    return 0
+
+
+def _write(options: argparse.Namespace, data: bytes) -> None:
+    """Make the file that the command line names, and say so."""
     output: Path = options.output
     if output.name in {"", ".."}:
         raise StoreUnavailable(f'"{output}": must be a file')
@@ -148,7 +179,6 @@ def _export(options: argparse.Namespace) -> int:
             except FileExistsError:
                 raise StoreUnavailable(f'"{output}": exists, must be new (or give --force)') from None
     print(f"{output}: {len(data)} bytes")
-    return 0
 
 
 def _to_safetensors(bundle: Bundle) -> bytes:

@@ -13,7 +13,16 @@ from model_store.errors import BundleTooLarge, MalformedBundle
 from model_store.graph import Graph
 from model_store.huffman import HuffmanTable
 from model_store.lanes import CodedStream
-from model_store.limits import MAX_BUNDLE_ELEMENTS, MAX_CLASSES, MAX_LANE_LOG2, MAX_TABLES, MIN_LANE_LOG2
+from model_store.limits import (
+    MAX_BITS_PER_BYTE,
+    MAX_BUNDLE_ELEMENTS,
+    MAX_CLASSES,
+    MAX_CONTEXT_ELEMENTS,
+    MAX_CONTEXT_TAPS,
+    MAX_LANE_LOG2,
+    MAX_TABLES,
+    MIN_LANE_LOG2,
+)
 from model_store.preprocessing import Preprocessing
 from model_store.provenance import Provenance
 from model_store.wire import check_text
@@ -26,11 +35,13 @@ class Layout(IntEnum):
     CODES = 1  # a symbol for every element: 0 is a zero, s the codebook's entry s - 1
     CSR = 2  # gaps and codes of the non-zeros, row by row
     CSC = 3  # the same, column by column
+    AFFINE8 = 4  # values offset + step * code, codes of 8 bits
+    CONTEXTS = 5  # adaptively coded bits: which elements are not zero, and their codes
 
 
 @dataclass(frozen=True, slots=True)
 class CodedFloat:
-    """Plain little-endian float16 values."""
+    """Values without a codebook: little-endian float16, or in 8 bits (the offset and the step, then a code each)."""
 
     shape: tuple[int, ...]
     payload: bytes
@@ -59,7 +70,30 @@ class CodedSparse:
     values: CodedStream
 
 
-CodedTensor = CodedFloat | CodedCodes | CodedSparse
+@dataclass(frozen=True, slots=True)
+class CodedContexts:
+    """Two arithmetic-coded streams, for the whole tensor in the order of its elements: mask and values.
+
+    Raises:
+        BundleTooLarge: a kernel has more taps, or the mask stands for more elements, than the format allows.
+    """
+
+    shape: tuple[int, ...]
+    codebook: int
+    mask: bytes
+    values: bytes
+    layout: Layout = Layout.CONTEXTS
+
+    def __post_init__(self) -> None:
+        taps, elements = math.prod(self.shape[2:]), math.prod(self.shape)
+        if taps > MAX_CONTEXT_TAPS:
+            raise BundleTooLarge(f"layout CONTEXTS: kernels of {taps} taps, must be <= {MAX_CONTEXT_TAPS}")
+        if elements > MAX_BITS_PER_BYTE * len(self.mask):
+            limit = MAX_BITS_PER_BYTE * len(self.mask)
+            raise BundleTooLarge(f"layout CONTEXTS: {elements} elements, must be <= {limit} in {len(self.mask)} bytes")
+
+
+CodedTensor = CodedFloat | CodedCodes | CodedSparse | CodedContexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +144,9 @@ class CodedBundle:
         elements = sum(elements_of(tensor) for tensor in self.tensors)
         if elements > MAX_BUNDLE_ELEMENTS:
             raise BundleTooLarge(f"bundle: {elements} elements of all tensors, must be <= {MAX_BUNDLE_ELEMENTS}")
+        contexts = sum(elements_of(tensor) for tensor in self.tensors if isinstance(tensor, CodedContexts))
+        if contexts > MAX_CONTEXT_ELEMENTS:
+            raise BundleTooLarge(f"bundle: {contexts} elements in layout CONTEXTS, must be <= {MAX_CONTEXT_ELEMENTS}")
         streams = [stream for tensor in self.tensors for stream in streams_of(tensor)]
         _check_first_uses("Huffman table", [stream.table for stream in streams if stream.count], len(self.tables))
         shared = [tensor.codebook for tensor in self.tensors if not isinstance(tensor, CodedFloat)]
@@ -119,7 +156,7 @@ class CodedBundle:
 
 
 def streams_of(tensor: CodedTensor) -> tuple[CodedStream, ...]:
-    """The tensor's streams in file order."""
+    """The tensor's Huffman streams in file order."""
     if isinstance(tensor, CodedSparse):
         return (tensor.gaps, tensor.values)
     return (tensor.values,) if isinstance(tensor, CodedCodes) else ()

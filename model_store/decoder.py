@@ -5,7 +5,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Layout, streams_of
+from model_store.affine import decode_affine
+from model_store.coded import (
+    CodedBundle,
+    CodedCodes,
+    CodedContexts,
+    CodedFloat,
+    CodedSparse,
+    Layout,
+    streams_of,
+)
+from model_store.contexts import ContextModel
 from model_store.errors import MalformedBundle
 from model_store.gaps import decode_gaps
 from model_store.lanes import decode_streams
@@ -29,17 +39,28 @@ def decode_tensors(coded: CodedBundle) -> tuple[Tensor, ...]:
     for index, symbols in zip(present, arrays, strict=True):
         decoded[index] = symbols
     symbols_of = iter(decoded)
-    tensors = []
+    tensors: list[Tensor] = []
+    model = ContextModel()
     for index, tensor in enumerate(coded.tensors):
+        place = f'tensor "{names[index]}"'
+        if isinstance(tensor, CodedContexts):
+            streams_coded = (tensor.mask, tensor.values)
+            tensors.append(model.decode(tensor.shape, coded.codebooks[tensor.codebook], streams_coded, place))
+            continue
         mine = [next(symbols_of) for _ in streams_of(tensor)]
-        tensors.append(_decode_tensor(tensor, mine, coded.codebooks, f'tensor "{names[index]}"'))
+        tensors.append(_decode_tensor(tensor, mine, coded.codebooks, place))
     return tuple(tensors)
 
 
 def _decode_tensor(
-    tensor: CodedTensor, symbols: list[np.ndarray], codebooks: Sequence[np.ndarray], place: str
+    tensor: CodedFloat | CodedCodes | CodedSparse,
+    symbols: list[np.ndarray],
+    codebooks: Sequence[np.ndarray],
+    place: str,
 ) -> Tensor:
     if isinstance(tensor, CodedFloat):
+        if tensor.layout is Layout.AFFINE8:
+            return decode_affine(tensor.payload, tensor.shape, place)
         values = np.frombuffer(tensor.payload, dtype="<f2").astype(np.float16).reshape(tensor.shape)
         if not np.isfinite(values).all():
             raise MalformedBundle(f"{place}: a value is not finite, must be")

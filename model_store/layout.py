@@ -10,7 +10,7 @@ from model_store.gaps import encode_gaps, gap_histogram
 from model_store.huffman import fit_table
 from model_store.tensors import SharedTensor
 
-GAP_LIMITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 255)
+GAP_LIMITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 255, 384, 512, 768, 1022)
 TABLE_BITS_PER_SYMBOL = 4
 
 

@@ -6,7 +6,7 @@ magic, version, flags | 7 sections: number, length, content | SHA-256 of all bef
 import hashlib
 import struct
 
-from model_store.coded import CodedBundle, CodedFloat, CodedTensor, streams_of
+from model_store.coded import CodedBundle, CodedContexts, CodedFloat, CodedTensor, streams_of
 from model_store.errors import BundleTooLarge, DigestMismatch, MalformedBundle, TruncatedBundle, UnsupportedBundle
 from model_store.limits import MAX_BUNDLE_BYTES
 from model_store.provenance import decode_provenance, encode_provenance
@@ -71,6 +71,8 @@ def payloads_of(tensor: CodedTensor) -> tuple[bytes, ...]:
     """The tensor's bytes in the payload section, in order."""
     if isinstance(tensor, CodedFloat):
         return (tensor.payload,)
+    if isinstance(tensor, CodedContexts):
+        return (tensor.mask, tensor.values)
     return tuple(stream.payload for stream in streams_of(tensor))
 
 

@@ -1,4 +1,4 @@
-"""The two kinds of tensor a bundle holds: plain float16, and weights that share the values of a codebook."""
+"""The kinds of tensor a bundle holds: float16, float16 from 8 bits, and weights that share a codebook's values."""
 
 import math
 from dataclasses import dataclass
@@ -103,7 +103,58 @@ class SharedTensor:
         return CsrMatrix((rows, columns), indptr, column_of.astype(np.int32), values)
 
 
-Tensor = FloatTensor | SharedTensor
+@dataclass(frozen=True, slots=True, eq=False)
+class AffineTensor:
+    """float16 values `offset + step * code`, for scale and bias where 8 bits are enough.
+
+    Attributes:
+        offset: what float16 holds, finite, not -0.
+        step: likewise, above 0.
+        codes: uint8, of the tensor's shape.
+
+    Raises:
+        MalformedBundle, BundleTooLarge: any of these does not hold, or a value passes float16.
+    """
+
+    offset: float
+    step: float
+    codes: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.codes.dtype != np.uint8:
+            raise MalformedBundle(f"8-bit tensor: codes {self.codes.dtype}, must be uint8")
+        check_shape(self.codes.shape, "8-bit tensor")
+        with np.errstate(over="ignore"):
+            exact = all(float(np.float16(value)) == value for value in (self.offset, self.step))
+        if not exact or not math.isfinite(self.offset) or (self.offset == 0 and math.copysign(1, self.offset) < 0):
+            raise MalformedBundle(f"8-bit tensor: offset {self.offset}, step {self.step}, must be float16 and not -0")
+        if not (math.isfinite(self.step) and self.step > 0):
+            raise MalformedBundle(f"8-bit tensor: step {self.step}, must be finite and above 0")
+        if not np.isfinite(self.values).all():
+            raise MalformedBundle("8-bit tensor: a value is not finite, must be")
+
+    @property
+    def values(self) -> np.ndarray:
+        """float16 of `shape`: the exact sum, rounded once, ties to even."""
+        exact = self.offset + self.step * self.codes.astype(np.float64)  # 48 bits are enough for any float16
+        with np.errstate(over="ignore"):
+            rounded: np.ndarray = exact.astype(np.float16)
+        return rounded
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.codes.shape
+
+    @property
+    def nonzeros(self) -> int:
+        return int(np.count_nonzero(self.values))
+
+    def to_dense(self) -> np.ndarray:
+        """float32 of `shape`."""
+        return self.values.astype(np.float32)
+
+
+Tensor = FloatTensor | AffineTensor | SharedTensor
 
 
 def check_codebook(codebook: np.ndarray, place: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.reference_contexts import Contexts
 from tests.reference_fields import Cursor, ReferenceNode, Refused, require
 from tests.reference_shapes import Shape, infer_shapes
 
@@ -195,10 +196,20 @@ class Payload:
 
     def __init__(self, data: bytes, tables: list[dict[tuple[int, int], int]]) -> None:
         self.cursor, self.tables, self.used = Cursor(data), tables, FirstUse()
+        self.contexts = Contexts()
 
     def f16s(self, count: int) -> list[float]:
         require(2 * count <= len(self.cursor.data) - self.cursor.at, "ends within a field")
         return [self.cursor.f16() for _ in range(count)]
+
+    def affine(self, count: int) -> list[np.float16]:
+        offset, step = self.cursor.f16(), self.cursor.f16()
+        require(offset != 0 or math.copysign(1, offset) == 1, "offset is -0")
+        require(step > 0, "step is not above 0")
+        with np.errstate(over="ignore"):
+            values = [np.float16(offset + step * code) for code in self.cursor.take(count)]
+        require(bool(np.isfinite(values).all()), "a value is not finite")
+        return values
 
     def stream(self, table: int, lane_sizes: list[int], lane_bits: list[int]) -> list[int]:
         require(self.used.see(table) < len(self.tables), "table number")
@@ -258,11 +269,18 @@ def tensor(
     size = math.prod(shape)
     if layout == 0:
         return np.array(payload.f16s(size), np.float32).reshape(shape)
-    require(layout in (1, 2, 3), "layout")
+    if layout == 4:
+        return np.array(payload.affine(size), np.float32).reshape(shape)
+    require(layout in (1, 2, 3, 5), "layout")
     require(len(shape) >= 2, "rank of a coded tensor")
     number = used.see(cursor.varint())
     require(number < len(codebooks), "codebook number")
     values = [0.0, *codebooks[number]]
+    if layout == 5:
+        mask_bytes, value_bytes = cursor.varint(3), cursor.varint()
+        payload.contexts.limits(shape, mask_bytes)
+        mask, coded_values = payload.cursor.take(mask_bytes), payload.cursor.take(value_bytes)
+        return np.array(payload.contexts.tensor(shape, values[1:], mask, coded_values), np.float32).reshape(shape)
     if layout == 1:
         symbols = read_stream(cursor, size, lane)(payload)
         require(max(symbols) < len(values), "symbol past the codebook")

@@ -13,9 +13,9 @@ from compressor.results import read_records, results_page, with_summary
 from model_store.accounting import account
 from model_store.bundle import decode_bundle, digest_of
 from model_store.store import Store
+from model_store.stream_costs import stream_costs
 from service.app import build_app
 from service.settings import Settings
-from tests.model_store.test_accounting import entropy_bytes
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "store"
@@ -39,7 +39,7 @@ def test_every_byte_of_a_bundle_is_accounted_for_and_its_streams_are_tight(data:
     streams = [row for row in rows if row.section == "payload" and row.kind in ("indices", "values")]
 
     assert sum(row.size_bytes for row in rows) == len(data)
-    assert sum(row.size_bytes for row in streams) <= 1.02 * entropy_bytes(data)
+    assert sum(row.size_bytes for row in streams) <= 1.02 * sum(cost.entropy_bytes for cost in stream_costs(data))
 
 
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in bundles()])

@@ -22,7 +22,7 @@ from compressor.networks.card import NetworkCard
 from compressor.pipeline import CompressData, Compression
 from compressor.pruning.recipe import METHODS, PruneRecipe
 from compressor.pruning.scores import SCORES
-from compressor.recipes import RECIPES, CompressRecipe, recipe_named
+from compressor.recipes import RECIPES, SCALE_BITS, CompressRecipe, recipe_named
 from compressor.sharing.centroids import GRADIENTS
 from compressor.sharing.kmeans import INITIALISATIONS
 from compressor.sharing.recipe import ShareRecipe
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_pruning(parser.add_argument_group("pruning"))
     _add_sharing(parser.add_argument_group("sharing"))
     add_training(parser)
+    parser.add_argument("--scale-bits", type=int, choices=SCALE_BITS, help="of scale and bias in the file (16)")
     parser.add_argument("--teacher-share", type=float, help="weight of distillation from the dense network, 0..1")
     add_device(parser)
 
@@ -110,6 +111,7 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
         changed_training(recipe.retrain, options),
         _changed_sharing(recipe, options),
         dataclasses.replace(recipe.centroids, **both, **centroids),
+        recipe.scale_bits if options.scale_bits is None else options.scale_bits,
     )
 
 

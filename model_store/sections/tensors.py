@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Layout
+from model_store.adaptive import STATE_BYTES
+from model_store.affine import affine_bytes
+from model_store.coded import CodedBundle, CodedCodes, CodedContexts, CodedFloat, CodedSparse, CodedTensor, Layout
 from model_store.errors import BundleTooLarge, MalformedBundle, UnsupportedBundle
 from model_store.lanes import CodedStream, lane_counts, payload_size
 from model_store.limits import (
     MAX_ALPHABET,
+    MAX_BUNDLE_BYTES,
     MAX_CODE_LENGTH,
     MAX_DIMENSION,
     MAX_LANE_LOG2,
@@ -53,6 +56,9 @@ def _write_tensor(tensor: CodedTensor) -> TensorFields:
     writer.varint(tensor.codebook)
     if isinstance(tensor, CodedCodes):
         return TensorFields(writer.done(), b"", _write_stream(tensor.values))
+    if isinstance(tensor, CodedContexts):
+        sizes = (Writer().varint(len(stream)).done() for stream in (tensor.mask, tensor.values))
+        return TensorFields(writer.done(), *sizes)
     writer.varint(tensor.gap_limit).varint(tensor.values.count)
     gaps = Writer().varint(tensor.gaps.count).raw(_write_stream(tensor.gaps)).done()
     return TensorFields(writer.done(), gaps, _write_stream(tensor.values))
@@ -89,9 +95,15 @@ def _read_tensor(reader: Reader, payload: Reader, lane_log2: int, number: int) -
     elements = check_shape(shape, f"{reader.place}: tensor {number}")
     if layout is Layout.FLOAT16:
         return CodedFloat(shape, payload.take(2 * elements, f"tensor {number}"))
+    if layout is Layout.AFFINE8:
+        return CodedFloat(shape, payload.take(affine_bytes(elements), f"tensor {number}"), layout)
     if rank < 2:
-        raise MalformedBundle(f"{reader.place}: tensor {number} of rank 1 in layout {layout.name}, must be FLOAT16")
+        raise MalformedBundle(
+            f"{reader.place}: tensor {number} of rank 1 in layout {layout.name}, must be FLOAT16 or AFFINE8"
+        )
     codebook = reader.varint(f"codebook of tensor {number}", 0, MAX_TENSORS - 1)
+    if layout is Layout.CONTEXTS:
+        return _read_contexts(reader, payload, number, shape, codebook)
     streams = _StreamReader(reader, payload, lane_log2)
     if layout is Layout.CODES:
         return CodedCodes(shape, codebook, streams.read(elements, f"values of tensor {number}"))
@@ -101,6 +113,15 @@ def _read_tensor(reader: Reader, payload: Reader, lane_log2: int, number: int) -
     gaps = streams.read(symbols, f"gaps of tensor {number}")
     values = streams.read(nonzeros, f"values of tensor {number}")
     return CodedSparse(layout, shape, codebook, gap_limit, gaps, values)
+
+
+def _read_contexts(
+    reader: Reader, payload: Reader, number: int, shape: tuple[int, ...], codebook: int
+) -> CodedContexts:
+    mask_bytes = reader.varint(f"mask bytes of tensor {number}", STATE_BYTES, MAX_BUNDLE_BYTES)
+    value_bytes = reader.varint(f"value bytes of tensor {number}", 0, MAX_BUNDLE_BYTES)
+    mask = payload.take(mask_bytes, f"mask of tensor {number}")
+    return CodedContexts(shape, codebook, mask, payload.take(value_bytes, f"values of tensor {number}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from compressor.training.evaluation import logits_of
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
 from model_store.errors import BundleError
 from model_store.preprocessing import Preprocessing
-from model_store.tensors import FloatTensor, SharedTensor
+from model_store.tensors import AffineTensor, FloatTensor, SharedTensor
 from tests.compressor.blobs import CLASSES, TINY, TINY_CARD, TINY_PREPROCESSING, TinyNetwork, draw, tiny_network
 
 CARD_300 = NetworkCard("lenet300", Preprocessing(28, 28, (0.13,), (0.31,)), tuple("0123456789"))
@@ -75,6 +75,28 @@ def test_weights_are_shared_tensors_and_all_else_is_float16(bundle: Bundle) -> N
     assert kinds["Conv", "weight"] is SharedTensor
     assert kinds["Gemm", "weight"] is SharedTensor
     assert {kind for (_, role), kind in kinds.items() if role != "weight"} == {FloatTensor}
+
+
+def test_in_8_bits_vectors_are_off_by_half_a_step_and_the_rest_stays(bundle: Bundle) -> None:
+    eight = bundle_of(shared_network(), TINY_CARD, {"seed": 5}, scale_bits=8)
+    kinds = set()
+    for before, after in zip(bundle.tensors, eight.tensors, strict=True):
+        kinds.add((type(before), type(after), len(before.shape), before.shape[0] > 4))
+        exact, found = before.to_dense(), after.to_dense()
+        if isinstance(after, AffineTensor):
+            assert np.abs(found - exact).max() <= np.ptp(exact) / 510 + 2 * np.spacing(np.float16(np.abs(exact).max()))
+        else:
+            assert np.array_equal(found, exact)
+    assert kinds == {
+        (SharedTensor, SharedTensor, 4, True),
+        (SharedTensor, SharedTensor, 2, False),
+        (FloatTensor, AffineTensor, 1, True),
+        (FloatTensor, FloatTensor, 1, False),
+    }
+    images = draw(20, 5)
+    logits = [logits_of(oracle_of(item), images, TINY_PREPROCESSING) for item in (bundle, eight)]
+    torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=0.05)
+    assert len(encode_bundle(eight)) < len(encode_bundle(bundle))
 
 
 def test_shared_tensors_are_the_networks_weights_bit_for_bit(bundle: Bundle) -> None:

@@ -20,6 +20,13 @@ def test_centroids_with_weight_decay_are_refused() -> None:
         CompressRecipe(centroids=TrainRecipe())
 
 
+@pytest.mark.parametrize("bits", [0, 4, 12, 32])
+def test_scale_and_bias_have_8_or_16_bits(bits: int) -> None:
+    assert CompressRecipe().scale_bits == 16
+    with pytest.raises(RecipeError, match=f"^scale_bits = {bits}, must be one of 8, 16$"):
+        CompressRecipe(scale_bits=bits)
+
+
 @pytest.mark.parametrize("field", ["seed", "holdout"])
 def test_the_two_trainings_must_split_the_data_alike(field: str) -> None:
     changed = dataclasses.replace(CENTROIDS, **dict[str, Any]({field: 17}))

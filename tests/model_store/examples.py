@@ -1,7 +1,10 @@
 """Bundles that tests read: the smallest one, and a small residual network with every layout."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from model_store.affine import fit_affine
 from model_store.bundle import Bundle
 from model_store.graph import Graph, Node
 from model_store.preprocessing import Preprocessing
@@ -30,6 +33,12 @@ def random_shared(
     codebook = codebook[codebook != 0]
     codes = generator.integers(0, len(codebook), len(positions)).astype(np.uint16)
     return SharedTensor(shape, positions, codes, codebook)
+
+
+def with_8_bit_vectors(bundle: Bundle) -> Bundle:
+    """The bundle with its scale and bias, and whatever else is float16, rounded to 8 bits."""
+    tensors = (fit_affine(item.values) if isinstance(item, FloatTensor) else item for item in bundle.tensors)
+    return replace(bundle, tensors=tuple(tensors))
 
 
 def residual_bundle(seed: int = 0, density: float = 0.2, provenance: dict[str, object] | None = None) -> Bundle:

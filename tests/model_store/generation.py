@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from model_store.affine import encode_affine, fit_affine
 from model_store.bundle import Bundle
-from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Layout
+from model_store.coded import CodedBundle, CodedCodes, CodedContexts, CodedFloat, CodedSparse, CodedTensor, Layout
+from model_store.contexts import ContextModel
 from model_store.gaps import encode_gaps
 from model_store.graph import Graph, Node
 from model_store.huffman import HuffmanTable, fit_table
@@ -12,7 +14,7 @@ from model_store.layout import scan_positions
 from model_store.preprocessing import Preprocessing
 from model_store.sections.tensors import NO_TABLE
 from model_store.shapes import infer_shapes
-from model_store.tensors import FloatTensor, SharedTensor, Tensor
+from model_store.tensors import AffineTensor, FloatTensor, SharedTensor, Tensor
 from tests.model_store.examples import random_shared
 
 TEXTS = ("cat", "é", "日本", "a b", "0", "C-3PO", "\u2603", "🦊")
@@ -45,7 +47,8 @@ class _Growth:
     def tensor(self, *shape: int) -> int:
         if len(shape) == 1 or self.generator.random() < 0.2:
             values = (self.generator.normal(size=shape) * (self.generator.random(shape) < 0.8)).astype(np.float16)
-            self.tensors.append(FloatTensor(values))
+            eight_bits = self.generator.random() < 0.3
+            self.tensors.append(fit_affine(values) if eight_bits else FloatTensor(values))
         else:
             density = float(self.generator.choice((0, 0.05, 0.3, 1), p=(0.1, 0.4, 0.4, 0.1)))
             entries = int(self.generator.choice((1, 2, 7, 40)))
@@ -163,14 +166,17 @@ def random_coding(bundle: Bundle, seed: int) -> CodedBundle:
     generator = np.random.default_rng(seed)
     lane_log2 = int(generator.integers(8, 13))
     coder = _Coder(generator, lane_log2)
+    model = ContextModel()
     codebooks: list[np.ndarray] = []
     coded: list[CodedTensor] = []
     for tensor in bundle.tensors:
-        if isinstance(tensor, FloatTensor):
+        if isinstance(tensor, AffineTensor):
+            coded.append(CodedFloat(tensor.shape, encode_affine(tensor), Layout.AFFINE8))
+        elif isinstance(tensor, FloatTensor):
             coded.append(CodedFloat(tensor.shape, tensor.values.astype("<f2").tobytes()))
         else:
             codebooks.append(tensor.codebook)
-            coded.append(_random_layout(tensor, len(codebooks) - 1, coder, generator))
+            coded.append(_random_layout(tensor, len(codebooks) - 1, coder, generator, model))
     return CodedBundle(
         bundle.identity(),
         bundle.graph,
@@ -182,8 +188,12 @@ def random_coding(bundle: Bundle, seed: int) -> CodedBundle:
     )
 
 
-def _random_layout(tensor: SharedTensor, codebook: int, coder: _Coder, generator: np.random.Generator) -> CodedTensor:
-    layout = Layout(int(generator.integers(1, 4)))
+def _random_layout(
+    tensor: SharedTensor, codebook: int, coder: _Coder, generator: np.random.Generator, model: ContextModel
+) -> CodedTensor:
+    layout = Layout(int(generator.choice((1, 2, 3, 5))))
+    if layout is Layout.CONTEXTS:
+        return CodedContexts(tensor.shape, codebook, *model.encode(tensor))
     if layout is Layout.CODES:
         symbols = np.zeros(int(np.prod(tensor.shape)), np.uint16)
         symbols[tensor.positions] = tensor.codes + 1

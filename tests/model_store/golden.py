@@ -5,19 +5,26 @@ python -m tests.model_store.golden    writes them anew (a change of the format, 
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
+from model_store.contexts import ContextModel
+from model_store.encoder import CodingChoice
 from model_store.errors import BundleError
-from tests.model_store.examples import residual_bundle, smallest_bundle
+from model_store.tensors import SharedTensor
+from tests.model_store.examples import residual_bundle, smallest_bundle, with_8_bit_vectors
 from tests.model_store.mutation import PREFIX, join, seal, split, varint
 from tests.model_store.sample_bundles import every_operator_bundle
 
 FOLDER = Path(__file__).parents[1] / "golden"
 PROVENANCE: dict[str, object] = {"accuracy": 0.9125, "seed": 7, "stages": {"pruned": 0.91}, "version": "é"}
+
+
+CODERS: dict[str, CodingChoice] = {"contexts": "arithmetic"}  # of the golden files that are not in Huffman codes
 
 
 def golden_bundles() -> dict[str, Bundle]:
@@ -26,6 +33,7 @@ def golden_bundles() -> dict[str, Bundle]:
         "smallest": smallest_bundle(),
         "residual": residual_bundle(7, 0.05, PROVENANCE),
         "every_operator": every_operator_bundle(),
+        "contexts": with_8_bit_vectors(residual_bundle(8, 0.3, PROVENANCE)),
     }
 
 
@@ -96,7 +104,7 @@ def refused_files() -> dict[str, bytes]:
         "incomplete lengths": changed(tables=b"\x01\x03\x22\x03"),
         "an infinite centroid": changed(codebooks=b"\x01\x02\x00\xbc\x00\x7c"),
         "centroids that fall": changed(codebooks=b"\x01\x02\x00\x38\x00\xbc"),
-        "a layout to come": changed(tensors=tensors[:2] + b"\x04" + tensors[3:]),
+        "a layout to come": changed(tensors=tensors[:2] + b"\x06" + tensors[3:]),
         "2^96 elements": changed(tensors=tensors[:2] + b"\x00\x04" + varint(1 << 24) * 4),
         "a count without bytes": changed(tensors=tensors[:2] + b"\x01\x02" + varint(1 << 10) * 2 + b"\x00\x00"),
         "a bit too few": changed(tensors=tensors.replace(b"\x00\x00\x06", b"\x00\x00\x05")),
@@ -106,6 +114,57 @@ def refused_files() -> dict[str, bytes]:
         "a byte of payload too many": changed(payload=payload + b"\0"),
         "a space in the provenance": changed(provenance=b"{ }"),
         "a key twice": changed(provenance=b'{"a":1,"a":1}'),
+        **refused_contexts(changed),
+        **refused_vectors(changed, tensors, payload),
+    }
+
+
+def linear_weight(codebook: list[float], codes: tuple[int, int] = (1, 0)) -> SharedTensor:
+    """The smallest bundle's weight, with another codebook."""
+    return SharedTensor((2, 2), np.array([0, 3], np.int64), np.array(codes, np.uint16), np.array(codebook, np.float16))
+
+
+def refused_contexts(changed: Callable[..., bytes]) -> dict[str, bytes]:
+    """Faults of layout CONTEXTS, in the smallest bundle's weight [[0.5, 0], [0, -1]]."""
+    mask, values = ContextModel().encode(linear_weight([-1, 0.5]))
+    four, three = linear_weight([-1, 0.25, 0.5, 1], (3, 0)), b"\x01\x03\x00\xbc\x00\x38\x00\x3c"
+    bias = b"\x00\x00\x00\x3c"
+
+    def weight(mask: bytes, values: bytes, **sections: bytes) -> bytes:
+        fields = b"\x08\x02\x05\x02\x02\x02\x00" + varint(len(mask)) + varint(len(values)) + b"\x00\x01\x02"
+        return changed(**{"tables": b"\x00", "tensors": fields, "payload": mask + values + bias, **sections})
+
+    large = b"\x08\x02\x05\x02" + varint(2) + varint(1 << 12) + b"\x00\x03\x00\x00\x01\x02"
+    wide = b"\x08\x02\x05\x03\x01\x01" + varint(1025) + b"\x00\x03\x00\x00\x01\x02"
+    return {
+        "a mask of two bytes": weight(mask[:2], values),
+        "a mask whose state is too low": weight(b"\x00" + mask[1:], values),
+        "a mask that ends in another state": weight(mask[:-1] + bytes([mask[-1] ^ 1]), values),
+        "a mask with a byte too many": weight(mask + b"\x00", values),
+        "no values for a mask": weight(mask, b""),
+        "values for a codebook of one": weight(mask, values, codebooks=b"\x01\x01\x00\xbc"),
+        "no bits in three bytes": weight(mask, b"\x01\x00\x00", codebooks=b"\x01\x01\x00\xbc"),
+        "a value past its codebook": weight(*ContextModel().encode(four), codebooks=three),
+        "a mask for too many elements": changed(tables=b"\x00", tensors=large, payload=mask + bias),
+        "a kernel of 1025 taps": changed(tables=b"\x00", tensors=wide, payload=mask + bias),
+    }
+
+
+def refused_vectors(changed: Callable[..., bytes], tensors: bytes, payload: bytes) -> dict[str, bytes]:
+    """Faults of layout AFFINE8, in the smallest bundle's bias."""
+    eight = tensors[:-3] + b"\x04\x01\x02"
+
+    def bias(fields: bytes) -> bytes:
+        return changed(tensors=eight, payload=payload[:1] + fields + b"\x00\xff")
+
+    return {
+        "an offset of -0": bias(b"\x00\x80\x00\x3c"),
+        "a step of 0": bias(b"\x00\x00\x00\x00"),
+        "a step below 0": bias(b"\x00\x00\x00\xbc"),
+        "a step that is not a number": bias(b"\x00\x00\x00\x7e"),
+        "an infinite offset": bias(b"\x00\x7c\x00\x3c"),
+        "a value past float16": bias(b"\xff\x7b\x00\x4c"),
+        "a code too few": changed(tensors=eight, payload=payload[:1] + b"\x00\x00\x00\x3c\x00"),
     }
 
 
@@ -122,7 +181,7 @@ def write_golden_files() -> None:
     """All files of tests/golden."""
     contents = {}
     for name, bundle in golden_bundles().items():
-        data = encode_bundle(bundle)
+        data = encode_bundle(bundle, CODERS.get(name, "huffman"))
         (FOLDER / f"{name}.csrve").write_bytes(data)
         contents[name] = content_of(data)
     errors = {name: {"hex": data.hex(), "error": refusal_of(data)} for name, data in refused_files().items()}

@@ -48,7 +48,7 @@ def test_every_byte_of_the_smallest_bundle_is_accounted_for() -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_rows_add_up_to_the_file_whatever_wrote_it(seed: int) -> None:
     bundle = random_bundle(seed)
-    for data in (encode_bundle(bundle), serialize(random_coding(bundle, seed))):
+    for data in (encode_bundle(bundle), encode_bundle(bundle, "arithmetic"), serialize(random_coding(bundle, seed))):
         accounting = account(data)
         assert sum(row.size_bytes for row in accounting.rows) == len(data)
         assert sum(accounting.by_kind().values()) == len(data)

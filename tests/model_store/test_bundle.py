@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_store.bundle import Bundle, decode_bundle, digest_of, encode_bundle
+import model_store.bundle as bundle_module
+from model_store.bundle import Bundle, decode_bundle, digest_of, encode_bundle, recode
 from model_store.errors import BundleError, BundleTooLarge, MalformedBundle
 from model_store.graph import Graph, Node
 from model_store.preprocessing import Preprocessing
 from model_store.serialization import serialize
-from model_store.tensors import FloatTensor
-from tests.model_store.examples import residual_bundle, smallest_bundle
+from model_store.tensors import AffineTensor, FloatTensor
+from tests.model_store.examples import residual_bundle, smallest_bundle, with_8_bit_vectors
 from tests.model_store.generation import random_bundle, random_coding
 from tests.model_store.sample_bundles import every_operator_bundle
 
@@ -114,3 +115,35 @@ def test_what_the_reader_would_refuse_is_not_written() -> None:
 
 def test_the_digest_names_a_file() -> None:
     assert digest_of(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_recoding_changes_bytes_and_nothing_else(seed: int) -> None:
+    bundle = random_bundle(seed)
+    for data in (serialize(random_coding(bundle, seed)), encode_bundle(bundle, "arithmetic")):
+        for coder in ("huffman", "arithmetic", "smallest"):
+            recoded = recode(data, coder)
+            assert same(decode_bundle(recoded), bundle)
+            assert recoded == encode_bundle(bundle, coder)
+
+
+def test_recoding_refuses_what_decodes_to_another_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = encode_bundle(residual_bundle(1))
+    monkeypatch.setattr(bundle_module, "encode_bundle", lambda bundle, coder: other)
+    message = "bundle: what was recoded decodes to another network, must be the same"
+    with pytest.raises(MalformedBundle, match=f"^{re.escape(message)}$"):
+        recode(encode_bundle(residual_bundle(0)))
+
+
+def test_vectors_in_8_bits_stay_in_8_bits() -> None:
+    bundle = with_8_bit_vectors(residual_bundle())
+    data = encode_bundle(bundle)
+    decoded = decode_bundle(data)
+    assert encode_bundle(decoded) == data
+    for before, after in zip(bundle.tensors, decoded.tensors, strict=True):
+        assert type(before) is type(after)
+        assert np.array_equal(before.to_dense(), after.to_dense())
+    vectors = [tensor for tensor in bundle.tensors if isinstance(tensor, AffineTensor)]
+    saved = sum(tensor.codes.size - 4 for tensor in vectors)
+    assert len(vectors) == 7
+    assert len(data) == len(encode_bundle(residual_bundle())) - saved

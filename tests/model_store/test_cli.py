@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import onnx
 import pytest
 from safetensors.numpy import load_file
 
-from model_store.bundle import encode_bundle
+from model_store.bundle import decode_bundle, encode_bundle
 from model_store.cli import main
+from model_store.encoder import CodingChoice
 from model_store.store import Store
+from model_store.stream_costs import render_stream_costs, stream_costs
 from tests.model_store.sample_bundles import every_operator_bundle, tiny_bundle
 
 DATA = encode_bundle(tiny_bundle())
@@ -105,6 +108,35 @@ def test_show_prints_the_figures_and_the_byte_table(file: Path, capsys: pytest.C
     assert [line.split("  ")[0] for line in table] == ["bytes per layer", "(whole file)", "conv", "fc", "total"]
     assert table[-1].split()[-1] == str(len(DATA))
     assert len({len(line) for line in table}) == 1
+
+
+def test_show_tells_what_streams_cost_when_asked(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(file), "--streams"]) == 0
+    table = capsys.readouterr().out.split("\n\n")[2]
+    assert table == render_stream_costs(stream_costs(DATA)) + "\n"
+    assert main(["show", str(file), "--streams", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [entry["size_bytes"] for entry in shown["streams"]] == [cost.size_bytes for cost in stream_costs(DATA)]
+
+
+def test_recode_keeps_the_network_and_its_provenance(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "recoded.csrve"
+    for coder in ("arithmetic", "huffman", "smallest"):
+        assert main(["recode", str(file), "--coder", coder, "--output", str(output), "--force"]) == 0
+        assert capsys.readouterr().out == f"{output}: {output.stat().st_size} bytes\n"
+        assert output.read_bytes() == encode_bundle(tiny_bundle(), get_coder(coder))
+        assert decode_bundle(output.read_bytes()).provenance == tiny_bundle().provenance
+    assert fails(capsys, "recode", str(file), "--output", str(output)) == (
+        f'"{output}": exists, must be new (or give --force)'
+    )
+    file.write_bytes(DATA[:-1])
+    assert "SHA-256" in fails(capsys, "recode", str(file), "--output", str(tmp_path / "new"))
+
+
+def get_coder(name: str) -> CodingChoice:
+    return next(choice for choice in get_args(CodingChoice) if choice == name)
 
 
 def test_show_says_where_no_accuracy_was_recorded(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedTensor, Identity, elements_of, streams_of
+from model_store.coded import (
+    CodedBundle,
+    CodedCodes,
+    CodedContexts,
+    CodedFloat,
+    CodedTensor,
+    Identity,
+    elements_of,
+    streams_of,
+)
 from model_store.errors import BundleError, BundleTooLarge, MalformedBundle
 from model_store.graph import Graph, Node
 from model_store.huffman import HuffmanTable
@@ -75,6 +84,26 @@ def test_all_tensors_together_are_held_to_their_limit() -> None:
     bundle((half, half), 0, 0)
     with pytest.raises(BundleTooLarge, match=r"^bundle: 268435457 elements of all tensors, must be <= 268435456$"):
         bundle((half, half, CodedFloat((1,), b"")), 0, 0)
+
+
+def test_context_coded_tensors_together_are_held_to_their_limit() -> None:
+    most = CodedContexts((1 << 13, 1 << 12), 0, b"\1" * (1 << 15), b"")
+    assert streams_of(most) == ()
+    bundle((most,), 0, 1)
+    with pytest.raises(BundleTooLarge, match=r"^bundle: 33554433 elements in layout CONTEXTS, must be <= 33554432$"):
+        bundle((most, CodedContexts((1, 1), 0, b"\1\1\1", b"")), 0, 1)
+
+
+def test_a_mask_stands_for_1024_elements_a_byte_at_most() -> None:
+    CodedContexts((3, 1024), 0, b"\1\1\1", b"")
+    with pytest.raises(BundleTooLarge, match=r"^layout CONTEXTS: 3073 elements, must be <= 3072 in 3 bytes$"):
+        CodedContexts((1, 3073), 0, b"\1\1\1", b"")
+
+
+def test_a_context_coded_kernel_has_1024_taps_at_most() -> None:
+    CodedContexts((1, 1, 32, 32), 0, b"\1\1\1", b"")
+    with pytest.raises(BundleTooLarge, match=r"^layout CONTEXTS: kernels of 1025 taps, must be <= 1024$"):
+        CodedContexts((1, 1, 1025), 0, b"\1\1\1", b"")
 
 
 def test_a_bundle_holds_at_most_1024_tables() -> None:

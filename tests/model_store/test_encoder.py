@@ -3,17 +3,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
+import model_store.encoder as encoder_module
+from model_store.affine import fit_affine
 from model_store.bundle import decode_bundle, encode_bundle
 from model_store.coded import CodedCodes, CodedFloat, CodedSparse, Layout
 from model_store.encoder import choose_lane_log2, encode_tensors
 from model_store.huffman import HuffmanTable
 from model_store.lanes import CodedStream
 from model_store.tensors import FloatTensor, SharedTensor
-from tests.model_store.examples import random_shared, residual_bundle
+from tests.model_store.examples import random_shared, residual_bundle, smallest_bundle
 from tests.model_store.realistic import realistic_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +37,39 @@ def test_each_tensor_is_coded_as_its_kind_asks() -> None:
         CodedCodes((1, 3), 0, CodedStream(0, 3, (3,), b"\x40")),
         CodedSparse(Layout.CSR, (2, 2), 0, 1, nothing, nothing),
     )
+
+
+def test_arithmetic_coding_takes_the_shared_tensors_that_its_limits_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    small, wide = random_shared(generator, (4, 4), 0.5), random_shared(generator, (2, 2, 33, 33), 0.1)
+    plain, eight = FloatTensor(np.ones(3, np.float16)), fit_affine(np.arange(3, dtype=np.float16))
+    tensors = [small, plain, wide, eight, small]
+
+    def layouts(coder: Literal["huffman", "arithmetic"]) -> list[Layout]:
+        return [tensor.layout for tensor in encode_tensors(tensors, coder).tensors]
+
+    assert Layout.CONTEXTS not in layouts("huffman")
+    found = layouts("arithmetic")
+    assert found[0] == found[4] == Layout.CONTEXTS
+    assert (found[1], found[3]) == (Layout.FLOAT16, Layout.AFFINE8)
+    assert found[2] in (Layout.CODES, Layout.CSR, Layout.CSC)
+    monkeypatch.setattr(encoder_module, "MAX_CONTEXT_ELEMENTS", 16)
+    assert layouts("arithmetic")[4] is not Layout.CONTEXTS
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_smallest_is_the_smaller_of_the_two(seed: int) -> None:
+    bundle = residual_bundle(seed, 0.3) if seed else smallest_bundle()
+    sizes = {coder: len(encode_bundle(bundle, coder)) for coder in ("huffman", "arithmetic")}
+    assert len(encode_bundle(bundle, "smallest")) == min(sizes.values())
+    assert sizes["huffman"] != sizes["arithmetic"]
+
+
+def test_a_realistic_network_keeps_every_weight_in_arithmetic_codes() -> None:
+    bundle = realistic_bundle()
+    decoded = decode_bundle(encode_bundle(bundle, "arithmetic"))
+    for before, after in zip(bundle.tensors, decoded.tensors, strict=True):
+        assert np.array_equal(before.to_dense(), after.to_dense())
 
 
 def test_equal_codebooks_are_written_once() -> None:

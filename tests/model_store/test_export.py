@@ -15,11 +15,11 @@ from model_store.export_onnx import export_onnx
 from model_store.export_safetensors import export_safetensors
 from model_store.operators import OPERATORS
 from service.engine import compile_plan
-from tests.model_store.examples import residual_bundle
+from tests.model_store.examples import residual_bundle, with_8_bit_vectors
 from tests.model_store.sample_bundles import every_operator_bundle, tiny_bundle
 
-BUNDLES = [tiny_bundle(), every_operator_bundle(), residual_bundle()]
-NAMES = ["tiny", "every operator", "residual"]
+BUNDLES = [tiny_bundle(), every_operator_bundle(), residual_bundle(), with_8_bit_vectors(residual_bundle())]
+NAMES = ["tiny", "every operator", "residual", "residual in 8 bits"]
 
 
 def run_onnx(exported: bytes, images: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ def images_for(bundle: Bundle, count: int) -> np.ndarray:
 @pytest.mark.parametrize("bundle", BUNDLES, ids=NAMES)
 @pytest.mark.parametrize("count", [1, 3])
 def test_onnxruntime_agrees_with_the_engine(bundle: Bundle, count: int) -> None:
-    bundle = decode_bundle(encode_bundle(bundle))
+    bundle = decode_bundle(encode_bundle(bundle, "smallest"))
     images = images_for(bundle, count)
     logits = run_onnx(export_onnx(bundle), images)
     assert logits.shape == (count, len(bundle.class_names))

@@ -81,6 +81,16 @@ def test_each_layout_wins_where_it_should(rows: int, columns: int, chosen: list[
     assert (item.gaps is None) == (layout is Layout.CODES)
 
 
+def test_gaps_of_hundreds_have_symbols_of_their_own_where_there_are_enough_of_them() -> None:
+    generator = np.random.default_rng(0)
+    positions = np.cumsum(generator.integers(300, 340, 3000))
+    codes = np.zeros(len(positions), np.uint16)
+    item = lay_out(SharedTensor((1024, 1024), positions, codes, np.ones(1, np.float16)))
+    assert item.gap_limit == 384
+    assert item.gaps is not None
+    assert int(item.gaps.max()) < 340
+
+
 def test_codes_of_the_largest_codebook_do_not_wrap() -> None:
     codebook = np.arange(1, 1023).astype(np.float16)
     tensor = SharedTensor((2, 511), np.arange(1022), np.arange(1022, dtype=np.uint16), codebook)

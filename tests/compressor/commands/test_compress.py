@@ -59,6 +59,13 @@ def test_each_option_changes_its_own_part_alone(arguments: tuple[str, ...], part
     assert expected != default
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_scale_bits_change_nothing_else(bits: int) -> None:
+    assert changed("--scale-bits", str(bits)) == dataclasses.replace(RECIPES["default"], scale_bits=bits)
+    eight = dataclasses.replace(RECIPES["default"], scale_bits=8)
+    assert changed("--seed", "0", recipe=eight).scale_bits == 8
+
+
 @pytest.mark.parametrize(
     ("arguments", "fields"),
     [

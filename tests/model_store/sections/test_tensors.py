@@ -1,6 +1,6 @@
 import pytest
 
-from model_store.coded import CodedCodes, CodedFloat, CodedSparse, CodedTensor, Layout
+from model_store.coded import CodedCodes, CodedContexts, CodedFloat, CodedSparse, CodedTensor, Layout
 from model_store.errors import BundleError
 from model_store.lanes import CodedStream
 from model_store.sections.tensors import NO_TABLE, read_tensors
@@ -32,6 +32,14 @@ def test_each_layout_has_these_fields() -> None:
     )
 
 
+def test_vectors_of_8_bits_and_context_coded_tensors_have_these_fields() -> None:
+    data = b"\x08\x02" + b"\x04\x01\x02" + b"\x05\x02\x02\x02\x01\x03\x02"
+    assert read(data, b"abcdef" + b"ghi" + b"jk") == (
+        8,
+        (CodedFloat((2,), b"abcdef", Layout.AFFINE8), CodedContexts((2, 2), 1, b"ghi", b"jk")),
+    )
+
+
 def test_a_sparse_tensor_without_nonzeros_has_no_streams() -> None:
     data = b"\x08\x01" + b"\x02\x02\x02\x02\x00\x01\x00\x00"
     assert read(data) == (8, (CodedSparse(Layout.CSR, (2, 2), 0, 1, EMPTY, EMPTY),))
@@ -48,6 +56,7 @@ def test_lanes_hold_256_to_4096_symbols() -> None:
 
 CODES = b"\x08\x01\x01"
 SPARSE = b"\x08\x01\x02\x02\x02\x02\x00"
+CONTEXTS = b"\x08\x01\x05\x02\x02\x02\x00"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +65,7 @@ SPARSE = b"\x08\x01\x02\x02\x02\x02\x00"
         (b"\x07", b"", "MalformedBundle: tensors: lane_log2 = 7, must be in 8..12"),
         (b"\x0d", b"", "MalformedBundle: tensors: lane_log2 = 13, must be in 8..12"),
         (b"\x08" + varint(65_537), b"", "BundleTooLarge: tensors: number of tensors = 65537, must be <= 65536"),
-        (b"\x08\x01\x04", b"", "UnsupportedBundle: tensors: layout 4 of tensor 0, must be 0..3"),
+        (b"\x08\x01\x06", b"", "UnsupportedBundle: tensors: layout 6 of tensor 0, must be 0..5"),
         (b"\x08\x01\x00\x00", b"", "MalformedBundle: tensors: rank of tensor 0 = 0, must be >= 1"),
         (b"\x08\x01\x00\x05", b"", "BundleTooLarge: tensors: rank of tensor 0 = 5, must be <= 4"),
         (b"\x08\x01\x00\x21", b"", "BundleTooLarge: tensors: rank of tensor 0 = 33, must be <= 4"),
@@ -81,7 +90,11 @@ SPARSE = b"\x08\x01\x02\x02\x02\x02\x00"
             bytes(10),
             "TruncatedBundle: payload: tensor 0 needs 268435456 bytes, 10 are left",
         ),
-        (CODES + b"\x01\x05", b"", "MalformedBundle: tensors: tensor 0 of rank 1 in layout CODES, must be FLOAT16"),
+        (
+            CODES + b"\x01\x05",
+            b"",
+            "MalformedBundle: tensors: tensor 0 of rank 1 in layout CODES, must be FLOAT16 or AFFINE8",
+        ),
         (
             CODES + b"\x02\x01\x01" + varint(65_536),
             b"",
@@ -117,6 +130,15 @@ SPARSE = b"\x08\x01\x02\x02\x02\x02\x00"
             bytes(10_000),
             "MalformedBundle: values of tensor 0: 313 lanes, must fit 100 bytes",
         ),
+        (
+            b"\x08\x01\x05\x01\x05",
+            b"",
+            "MalformedBundle: tensors: tensor 0 of rank 1 in layout CONTEXTS, must be FLOAT16 or AFFINE8",
+        ),
+        (CONTEXTS + b"\x02", b"", "MalformedBundle: tensors: mask bytes of tensor 0 = 2, must be >= 3"),
+        (CONTEXTS + b"\x03\x00", b"ab", "TruncatedBundle: payload: mask of tensor 0 needs 3 bytes, 2 are left"),
+        (CONTEXTS + b"\x03\x02", b"abcd", "TruncatedBundle: payload: values of tensor 0 needs 2 bytes, 1 are left"),
+        (b"\x08\x01\x04\x01\x02", b"abcde", "TruncatedBundle: payload: tensor 0 needs 6 bytes, 5 are left"),
         (SPARSE + b"\x00", b"", "MalformedBundle: tensors: gap_limit of tensor 0 = 0, must be >= 1"),
         (SPARSE + varint(1023), b"", "BundleTooLarge: tensors: gap_limit of tensor 0 = 1023, must be <= 1022"),
         (SPARSE + b"\x01\x05", b"", "BundleTooLarge: tensors: non-zeros of tensor 0 = 5, must be <= 4"),
