@@ -12,6 +12,7 @@ from service.correlation import RequestRecord, RequestRecords
 from service.engine import Plan, compile_plan
 from service.errors import EngineUnavailable, SettingsError
 from service.inference import InferenceQueue
+from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.models import Models
 from service.pictures import limit_pixels
@@ -19,7 +20,7 @@ from service.predictions import Predictor
 from service.problems import Problem, answer_crash, install_handlers
 from service.routes import ROUTERS
 from service.settings import Settings
-from service.state import Application, Lifecycle
+from service.state import Application
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -38,7 +39,7 @@ def build_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
-            parts.lifecycle.draining = True
+            parts.lifecycle.stopping = True
             parts.queue.stop()
             parts.predictor.stop()
 
@@ -73,12 +74,15 @@ def _build_parts(settings: Settings) -> Application:
         raise SettingsError(str(error)) from None
     if not models.names():
         raise SettingsError(f'store "{settings.store}": no model that can be served, must have one')
-    if settings.model and settings.model not in models.names():
-        raise SettingsError(f'model "{settings.model}", must be one of {", ".join(models.names())}')
-    queue = InferenceQueue(settings.queue_limit, settings.max_batch, metrics.batch_size.observe)
-    predictor = Predictor(settings, models, queue, metrics)
+    if settings.default_model and settings.default_model not in models.names():
+        raise SettingsError(f'default_model "{settings.default_model}", must be one of {", ".join(models.names())}')
+    queue = InferenceQueue(
+        settings.queue_limit, settings.max_batch, metrics.batch_size.observe, settings.parallel_batches
+    )
+    lifecycle = Lifecycle()
+    predictor = Predictor(settings, models, queue, metrics, lifecycle)
     metrics.watch(lambda: queue.depth, lambda: predictor.in_flight)
-    return Application(settings, metrics, models, queue, predictor, Lifecycle())
+    return Application(settings, metrics, models, queue, predictor, lifecycle)
 
 
 def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:

@@ -17,6 +17,7 @@
         ├── InferenceFailed        500
         ├── ModelUnavailable       503
         ├── Overloaded             503, with Retry-After
+        ├── Draining               503, with Retry-After
         └── DeadlinePassed         504
 
 A RequestError's message is written for the client: never a path, a digest or the name of an exception.
@@ -124,12 +125,23 @@ class ModelUnavailable(RequestError):
 
 
 class Overloaded(RequestError):
-    """Too much is waiting already, or the service is stopping."""
+    """Too much is waiting already."""
 
     status = 503
     code = "overloaded"
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Draining(RequestError):
+    """The service is stopping, and takes nothing new. Another replica, or this one's successor, will."""
+
+    status = 503
+    code = "draining"
+
+    def __init__(self, message: str = "The service is stopping.", retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

@@ -14,8 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from service.correlation import RequestRecord, record_of
 from service.engine.plan import Array
-from service.errors import DeadlinePassed, Overloaded
+from service.errors import DeadlinePassed, Draining, Overloaded
 from service.inference import InferenceQueue, Outcome
+from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.models import LoadedModel, Models
 from service.pictures import read_picture
@@ -38,11 +39,14 @@ class Query:
 class Predictor:
     """Answers predictions, as many at once as the settings allow."""
 
-    def __init__(self, settings: Settings, models: Models, queue: InferenceQueue, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, models: Models, queue: InferenceQueue, metrics: Metrics, lifecycle: Lifecycle
+    ) -> None:
         self._settings = settings
         self._models = models
         self._queue = queue
         self._metrics = metrics
+        self._lifecycle = lifecycle
         self._threads = ThreadPoolExecutor(settings.threads, "csrve-picture")
         self.in_flight = 0
 
@@ -57,9 +61,9 @@ class Predictor:
             RequestError: one of its kinds; see `service.errors`.
             ClientDisconnect: nobody waits for the answer any more.
         """
-        with self._admitted():
+        with self.admitted():
             record = record_of(request)
-            model = await self._models.find(query.model or self._settings.model, query.version)
+            model = await self._models.find(query.model or self._settings.default_model, query.version)
             settings = self._settings
             data = await read_upload(request, settings.max_body_bytes, settings.upload_timeout_s)
             read_s = time.perf_counter()
@@ -76,9 +80,17 @@ class Predictor:
             return _render(model, outcome.logits, query.top_k, timing)
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    def admitted(self) -> Iterator[None]:
+        """A place in the house, before anything of a request's body is read.
+
+        Raises:
+            Draining: the service is stopping.
+            Overloaded: all places are taken.
+        """
+        if self._lifecycle.stopping:
+            raise Draining
         if self.in_flight >= self._settings.request_limit:
-            raise Overloaded("Too many predictions are in flight already.")
+            raise Overloaded("Too many predictions are in flight already.", self._queue.retry_after_s)
         self.in_flight += 1
         try:
             yield

@@ -11,9 +11,9 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from service.lifecycle import Lifecycle
 from service.problems import render_problem
 from service.settings import Settings
-from service.state import Lifecycle
 
 HEAD_TIMEOUT_S = 10.0  # from a connection's start, or a request's first byte, to the end of the request's head
 
@@ -67,17 +67,17 @@ class Protocol(H11Protocol):
 class Server(uvicorn.Server):
     """A server that says so in /readyz, and goes on answering for a while, before it closes its socket."""
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_delay_s: float) -> None:
         super().__init__(config)
         self._lifecycle = lifecycle
-        self._drain_s = drain_s
+        self._drain_delay_s = drain_delay_s
         self._exit_at_s: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: drain, then stop. A second one, or SIGINT: stop now. A second SIGINT: drop what is in flight."""
         if self._exit_at_s is None and sig == signal.SIGTERM:
             self._lifecycle.draining = True
-            self._exit_at_s = time.monotonic() + self._drain_s
+            self._exit_at_s = time.monotonic() + self._drain_delay_s
             return
         self._lifecycle.draining = True
         self.force_exit = self.should_exit and sig == signal.SIGINT
@@ -86,7 +86,9 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Whether to stop; asked ten times a second."""
         drained = self._exit_at_s is not None and time.monotonic() >= self._exit_at_s
-        return await super().on_tick(counter) or drained
+        stopping = await super().on_tick(counter) or drained
+        self._lifecycle.stopping = stopping
+        return stopping
 
 
 def run_server(app: FastAPI, settings: Settings) -> None:
@@ -103,4 +105,4 @@ def run_server(app: FastAPI, settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.grace_s)),
     )
-    Server(config, app.state.application.lifecycle, settings.drain_s).run()
+    Server(config, app.state.application.lifecycle, settings.drain_delay_s).run()

@@ -37,16 +37,17 @@ class Settings:
     port: int = _option(8000, "port to listen on; 0 takes a free one")
     device: str = _option("cpu", "cpu, cuda, or cuda:N")
     threads: int = _option(available_cores, "threads of one batch, and of decoding pictures")
-    model: str = _option("", "the model that answers where a request names none; needed where there are several")
+    default_model: str = _option("", "the model that answers where a request names none")
     max_body_bytes: int = _option(8 << 20, "largest request body")
     max_pixels: int = _option(1 << 22, "most pixels of a picture")
     max_batch: int = _option(16, "most pictures in one run of the engine")
-    queue_limit: int = _option(64, "most pictures waiting for the engine; more are refused with 503")
+    parallel_batches: int = _option(1, "runs of the engine at once, of different models, each on --threads threads")
+    queue_limit: int = _option(64, "most pictures waiting for one version of a model; more are refused with 503")
     request_limit: int = _option(128, "most predictions in the house, uploads included; more are refused with 503")
     spare_versions: int = _option(4, "how many versions loaded on demand are kept besides the latest of each model")
     upload_timeout_s: float = _option(10.0, "a body that takes longer is refused with 408")
     deadline_s: float = _option(10.0, "a prediction that takes longer, from its body on, is refused with 504")
-    drain_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
+    drain_delay_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
     grace_s: float = _option(10.0, "how long requests in flight may take after that")
     log_level: str = _option("info", "debug, info, warning or error")
 
@@ -59,11 +60,16 @@ class Settings:
             raise SettingsError(f'device "{self.device}", must be cpu, cuda or cuda:N')
         if self.log_level not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
-        if self.model:
+        if self.default_model:
             try:
-                check_model_name(self.model)
+                check_model_name(self.default_model)
             except InvalidName as error:
                 raise SettingsError(str(error)) from None
+
+    def told(self) -> dict[str, object]:
+        """Every setting by name, for the log; of a token only whether there is one."""
+        values = {option.name: getattr(self, option.name) for option in fields(self)}
+        return {name: bool(value) if name.endswith("_token") else value for name, value in values.items()}
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -72,12 +78,13 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_body_bytes", 1, 1 << 30),
     ("max_pixels", 1, 1 << 28),
     ("max_batch", 1, 1024),
+    ("parallel_batches", 1, 64),
     ("queue_limit", 1, 65_536),
     ("request_limit", 1, 65_536),
     ("spare_versions", 0, 1024),
     ("upload_timeout_s", 0.01, 3600),
     ("deadline_s", 0.01, 3600),
-    ("drain_s", 0, 600),
+    ("drain_delay_s", 0, 600),
     ("grace_s", 0.1, 3600),
 )
 
@@ -123,6 +130,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option in fields(Settings):
         flag = f"--{option.name.replace('_', '-')}"
-        default = "" if option.name in {"store", "model", "threads"} else f" (default {option.default})"
+        default = "" if option.name in {"store", "default_model", "threads"} else f" (default {option.default})"
         parser.add_argument(flag, metavar="VALUE", help=option.metadata["help"] + default)
     return parser

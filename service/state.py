@@ -1,29 +1,15 @@
-"""What one application consists of, and its life: starting, ready, draining, stopped."""
+"""What one application consists of."""
 
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from service.inference import InferenceQueue
+from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.models import Models
 from service.predictions import Predictor
 from service.settings import Settings
-
-
-@dataclass(slots=True)
-class Lifecycle:
-    """Whether the application can be sent requests."""
-
-    started: bool = False
-    draining: bool = False
-
-    @property
-    def status(self) -> str:
-        """ok, starting or draining."""
-        if self.draining:
-            return "draining"
-        return "ok" if self.started else "starting"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

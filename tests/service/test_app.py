@@ -77,8 +77,8 @@ def test_a_store_without_a_model_that_can_be_served_is_refused(tmp_path: Path) -
 
 def test_a_default_model_that_is_not_there_is_refused(settings: Settings) -> None:
     with pytest.raises(SettingsError) as caught:
-        build_app(replace(settings, model="nothing"))
-    assert str(caught.value) == 'model "nothing", must be one of colour, grey'
+        build_app(replace(settings, default_model="nothing"))
+    assert str(caught.value) == 'default_model "nothing", must be one of colour, grey'
 
 
 def test_two_applications_live_side_by_side(settings: Settings) -> None:
@@ -97,7 +97,7 @@ def test_the_cpu_path_imports_no_torch(published: Path) -> None:
     program = (
         "import sys; from pathlib import Path; "
         "from service.app import build_app; from service.settings import Settings; "
-        f"build_app(Settings(store=Path({str(published)!r}), model='colour')); import service.server; "
+        f"build_app(Settings(store=Path({str(published)!r}), default_model='colour')); import service.server; "
         "print(sorted({'torch', 'torchvision', 'scipy'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

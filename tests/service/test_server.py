@@ -69,14 +69,14 @@ def serving(store: Path, *flags: str) -> Iterator[Service]:
 @pytest.fixture
 def service(published: Path) -> Iterator[Service]:
     """One to stop."""
-    with serving(published, "--model", "colour", "--drain-s", "0.3", "--grace-s", "2") as service:
+    with serving(published, "--default-model", "colour", "--drain-delay-s", "0.3", "--grace-s", "2") as service:
         yield service
 
 
 @pytest.fixture(scope="module")
 def steady_service(published: Path) -> Iterator[Service]:
     """One that the tests share."""
-    with serving(published, "--model", "colour") as service:
+    with serving(published, "--default-model", "colour") as service:
         yield service
 
 

@@ -33,7 +33,7 @@ def test_flags_win_over_variables_and_variables_over_defaults() -> None:
         (["--store", "a", "--device", "tpu"], 'device "tpu", must be cpu, cuda or cuda:N'),
         (["--store", "a", "--log-level", "loud"], 'log_level "loud", must be debug, info, warning or error'),
         (
-            ["--store", "a", "--model", "A"],
+            ["--store", "a", "--default-model", "A"],
             "model name 'A': must be 1..64 of [a-z0-9._-], a letter or digit at both ends",
         ),
     ],
@@ -42,6 +42,12 @@ def test_a_bad_setting_is_named(arguments: list[str], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings(arguments, {})
     assert str(caught.value) == message
+
+
+def test_the_log_is_told_every_setting() -> None:
+    told = Settings(store=Path("a"), threads=3).told()
+    assert list(told) == list(Settings.__dataclass_fields__)
+    assert (told["threads"], told["store"]) == (3, Path("a"))
 
 
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
