@@ -10,14 +10,16 @@ from model_store.errors import StoreError
 from model_store.store import Store
 from service.correlation import RequestRecord, RequestRecords
 from service.engine import Plan, compile_plan
-from service.errors import EngineUnavailable, SettingsError
+from service.errors import EngineError, NoRoom, SettingsError
 from service.inference import InferenceQueue
 from service.lifecycle import Lifecycle
+from service.loading import LoadedModel, Loader
 from service.metrics import Metrics
 from service.models import Models
 from service.pictures import limit_pixels
 from service.predictions import Predictor
 from service.problems import Problem, answer_crash, install_handlers
+from service.residency import Residency
 from service.routes import ROUTERS
 from service.settings import Settings
 from service.state import Application
@@ -27,7 +29,7 @@ def build_app(settings: Settings) -> FastAPI:
     """Load the store's models and build the application that serves them.
 
     Raises:
-        SettingsError: the store cannot be read, holds nothing that can be served or not the model named, or the device
+        SettingsError: the store cannot be read, holds nothing that can be served or not the models named, or the device
             cannot be used.
     """
     parts = _build_parts(settings)
@@ -35,11 +37,14 @@ def build_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.queue.start()
+        if settings.poll_s:
+            parts.models.watch(settings.poll_s)
         parts.lifecycle.started = True
         try:
             yield
         finally:
             parts.lifecycle.stopping = True
+            await parts.models.stop()
             parts.queue.stop()
             parts.predictor.stop()
 
@@ -61,28 +66,45 @@ def build_app(settings: Settings) -> FastAPI:
 
 
 def _build_parts(settings: Settings) -> Application:
-    metrics = Metrics()
+    metrics, lifecycle = Metrics(), Lifecycle()
     limit_pixels(settings.max_pixels)
+    queue = InferenceQueue(settings.queue_limit, settings.max_batch, settings.parallel_batches)
+    try:
+        models = _build_models(settings, metrics, queue)
+    except (StoreError, EngineError, NoRoom) as error:
+        raise SettingsError(str(error)) from None
+    if not models.names() or (settings.preload == "all" and not models.all()):
+        raise SettingsError(f'store "{settings.store}": no model that can be served, must have one')
+    if settings.default_model and settings.default_model not in models.names():
+        names = ", ".join(models.names())
+        raise SettingsError(f'default_model "{settings.default_model}", must be one of {names}')
+    predictor = Predictor(settings, models, queue, lifecycle)
+    metrics.requests.watch(lambda: queue.depth, lambda: predictor.in_flight, lambda: lifecycle.status == "ok")
+    return Application(settings, metrics, models, queue, predictor, lifecycle)
+
+
+def _build_models(settings: Settings, metrics: Metrics, queue: InferenceQueue) -> Models:
+    def enter(model: LoadedModel) -> None:
+        queue.keep(model.plan, model.series.batch_size.observe)
+
+    def leave(model: LoadedModel) -> None:
+        queue.retire(model.plan)
+        if not residency.holds(model.key):
+            metrics.models.remove(model.name, model.version)
 
     def compile_bundle(bundle: Bundle) -> Plan:
         return compile_plan(bundle, settings.device, settings.threads)
 
-    try:
-        models = Models(Store(settings.store), compile_bundle, metrics, settings.spare_versions)
+    residency = Residency(settings.max_resident_bytes, enter, leave, metrics.models.evictions.inc)
+    metrics.models.watch(lambda: residency.resident_bytes, settings.max_resident_bytes)
+    store = Store(settings.store)
+    loader = Loader(store, compile_bundle, metrics.models)
+    models = Models(store, loader, residency, metrics.models, settings.default_model, settings.deadline_s)
+    if settings.preload == "all":
         models.load_latest()
-    except (StoreError, EngineUnavailable) as error:
-        raise SettingsError(str(error)) from None
-    if not models.names():
-        raise SettingsError(f'store "{settings.store}": no model that can be served, must have one')
-    if settings.default_model and settings.default_model not in models.names():
-        raise SettingsError(f'default_model "{settings.default_model}", must be one of {", ".join(models.names())}')
-    queue = InferenceQueue(
-        settings.queue_limit, settings.max_batch, metrics.batch_size.observe, settings.parallel_batches
-    )
-    lifecycle = Lifecycle()
-    predictor = Predictor(settings, models, queue, metrics, lifecycle)
-    metrics.watch(lambda: queue.depth, lambda: predictor.in_flight)
-    return Application(settings, metrics, models, queue, predictor, lifecycle)
+    else:
+        models.load(settings.preloaded())
+    return models
 
 
 def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:
@@ -92,9 +114,9 @@ def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:
         if record.path != "/predict" or record.method != "POST":
             return
         if record.status:
-            metrics.count_answer(record.status, record.code)
+            metrics.requests.count_answer(record.status, record.code, record.protocol)
         else:
-            metrics.count_abandoned()
+            metrics.requests.count_abandoned(record.protocol)
 
     return count
 

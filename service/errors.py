@@ -2,6 +2,7 @@
 
     ServiceError
     ├── SettingsError              a flag, variable, store or port the service cannot start with
+    ├── NoRoom                     plans in use, and --max-resident-bytes, leave no room for another
     ├── EngineError
     │   ├── EngineUnavailable      the device asked for cannot be used here
     │   └── EngineFailure          a plan raised, or answered with numbers that are not finite
@@ -15,7 +16,7 @@
         ├── UnsupportedUpload      415
         ├── InvalidQuery           422
         ├── InferenceFailed        500
-        ├── ModelUnavailable       503
+        ├── ModelUnavailable       503, with Retry-After
         ├── Overloaded             503, with Retry-After
         ├── Draining               503, with Retry-After
         └── DeadlinePassed         504
@@ -32,6 +33,10 @@ class ServiceError(Exception):
 
 class SettingsError(ServiceError):
     """The service cannot start with these settings."""
+
+
+class NoRoom(ServiceError):
+    """The plans in use, or the limit of bytes, leave no room for another."""
 
 
 class EngineError(ServiceError):
@@ -118,10 +123,14 @@ class InferenceFailed(RequestError):
 
 
 class ModelUnavailable(RequestError):
-    """The model is in the store, but its bundle cannot be used."""
+    """The model is in the store, but its bundle cannot be used, or there is no room for it."""
 
     status = 503
     code = "model_unavailable"
+
+    def __init__(self, message: str = "The model cannot be used at the moment.", retry_after_s: int = 30) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Overloaded(RequestError):

@@ -57,22 +57,15 @@ class _Ticket:
 class InferenceQueue:
     """Runs pictures through plans, batch by batch."""
 
-    def __init__(
-        self,
-        limit: int,
-        max_batch: int,
-        observe_batch: Callable[[int], object] = lambda size: None,
-        parallel_batches: int = 1,
-    ) -> None:
+    def __init__(self, limit: int, max_batch: int, parallel_batches: int = 1) -> None:
         """A queue that is not started yet.
 
         Args:
             limit: most pictures waiting for one plan.
             max_batch: most pictures in one run.
-            observe_batch: told the size of each run of a plan that was not given to `keep`.
             parallel_batches: how many plans may run at once.
         """
-        self._lanes: Lanes[_Ticket] = Lanes(limit, max_batch, observe_batch)
+        self._lanes: Lanes[_Ticket] = Lanes(limit, max_batch)
         self._changed = threading.Condition()
         self._stopping = False
         self._workers = [

@@ -52,9 +52,8 @@ class Lane(Generic[_Waiting]):
 class Lanes(Generic[_Waiting]):
     """All lanes. Knows no threads: whoever uses it from several holds a lock."""
 
-    def __init__(self, limit: int, max_batch: int, observe_batch: Callable[[int], object]) -> None:
+    def __init__(self, limit: int, max_batch: int) -> None:
         self._limit = limit
-        self._observe_batch = observe_batch
         self._max_batch = max_batch
         self._lanes: OrderedDict[int, Lane[_Waiting]] = OrderedDict()  # by the plan's id: the lane keeps the plan alive
 
@@ -133,7 +132,7 @@ class Lanes(Generic[_Waiting]):
 
     def _lane(self, plan: Plan) -> Lane[_Waiting]:
         if id(plan) not in self._lanes:
-            self._lanes[id(plan)] = Lane(plan, self._observe_batch)
+            self._lanes[id(plan)] = Lane(plan, lambda size: None)
         return self._lanes[id(plan)]
 
     def _drop_if_idle(self, lane: Lane[_Waiting]) -> None:

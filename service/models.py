@@ -1,164 +1,331 @@
-"""The models in memory: the latest version of each at start, any other version when somebody asks for it."""
+"""The models that are served: loaded when they are asked for or at start, followed as the store changes.
+
+`latest` and the aliases are pointers: each means one version, and is moved to another only once that one is loaded and
+warm, in one step between two requests. Requests that began on the old version finish on it; then it is unloaded. Where
+the new version cannot be loaded the pointer stays, so a bad publish costs nothing but a line in the log and a count.
+"""
 
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 
-from model_store.bundle import Bundle, decode_bundle
-from model_store.errors import BundleError, InvalidName, ModelNotFound, StoreUnavailable
-from model_store.names import check_model_name
-from model_store.preprocessing import Preprocessing
-from model_store.store import Store, StoredBundle
-from service.descriptions import describe_model
-from service.engine import Plan
-from service.errors import EngineError, EngineFailure, InvalidQuery, ModelNotServed, ModelUnavailable
+from model_store.errors import BundleError, InvalidName, ModelNotFound, StoreError, StoreUnavailable
+from model_store.names import LATEST
+from model_store.references import Reference, Selector
+from model_store.store import Store
+from service.catalog import Listing, read_catalog
+from service.errors import (
+    EngineError,
+    EngineFailure,
+    InvalidQuery,
+    ModelNotServed,
+    ModelUnavailable,
+    NoRoom,
+    RequestError,
+)
+from service.loading import Key, LoadedModel, Loader, Prepared
 from service.logs import log
-from service.metrics import Metrics
-from service.schemas import ModelDetails
+from service.metrics.models import ModelMetrics
+from service.residency import Residency
 
-Compile = Callable[[Bundle], Plan]
-_Key = tuple[str, int]
+__all__ = ["RETRY_DAMAGED_AFTER_S", "LoadedModel", "Models"]
 
 RETRY_DAMAGED_AFTER_S = 30.0
 
-_UNAVAILABLE = "The model cannot be used at the moment."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LoadedModel:
-    """A version that is ready to run. The bundle itself is gone: the plan holds the weights its own way."""
-
-    name: str
-    version: int
-    plan: Plan
-    preprocessing: Preprocessing
-    class_names: tuple[str, ...]
-    details: ModelDetails
-
 
 class Models:
-    """Which models are loaded. Used from one event loop; loading runs in threads.
+    """Which models are served. Used from one event loop; loading runs in threads, one version at a time."""
 
-    Of versions that are not the latest at start, `spare_versions` are kept, those used last.
-    """
+    def __init__(
+        self,
+        store: Store,
+        loader: Loader,
+        residency: Residency,
+        metrics: ModelMetrics,
+        default_model: str = "",
+        room_wait_s: float = 10.0,
+    ) -> None:
+        """Nothing loaded yet.
 
-    def __init__(self, store: Store, compile_bundle: Compile, metrics: Metrics, spare_versions: int) -> None:
+        Args:
+            default_model: what no name means; "" where that is an error, unless there is one model only.
+            room_wait_s: how long a version that was loaded waits for plans in use to make room.
+        """
         self._store = store
-        self._compile = compile_bundle
+        self._loader = loader
+        self._residency = residency
         self._metrics = metrics
-        self._spare_versions = spare_versions
-        self._latest: dict[str, LoadedModel] = {}
-        self._spare: OrderedDict[_Key, LoadedModel] = OrderedDict()
-        self._loading: dict[_Key, asyncio.Task[LoadedModel]] = {}
+        self._default_model = default_model
+        self._room_wait_s = room_wait_s
+        self._catalog: dict[str, Listing] = {}
+        self._pointers: dict[tuple[str, str], int] = {}  # (name, "latest" or alias) -> the version served
+        self._loading: dict[Key, asyncio.Task[LoadedModel]] = {}
         self._one_at_a_time = asyncio.Lock()
-        self._damaged_until_s: dict[_Key, float] = {}
+        self._damaged_until_s: dict[Key, float] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    def look(self) -> None:
+        """See what the store has, before anything is served.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        self._catalog = read_catalog(self._store)
+        for name, listing in self._catalog.items():
+            self._pointers |= {(name, selector): version for selector, version in listing.targets().items()}
 
     def load_latest(self) -> None:
-        """Load every model's latest version. A damaged one is logged and left out; the others are served.
+        """Load every model's latest version, as long as there is room. A damaged one is logged and left out.
 
         Raises:
             StoreUnavailable: the store cannot be read.
             EngineUnavailable: the device cannot be used.
         """
-        for name in self._store.models():
+        self.look()
+        for name in self.names():
             try:
-                self._latest[name] = self._load(name, self._store.latest(name))
+                self._load_now((name, self._pointers[name, LATEST]))
+            except NoRoom:
+                log("model not preloaded", {"model": name, "reason": "no room"}, logging.WARNING)
             except (BundleError, EngineFailure, ModelNotFound, StoreUnavailable) as error:
-                self._metrics.damaged_models.inc()
+                self._metrics.damaged.inc()
                 log("model not served", {"model": name, "reason": str(error)}, logging.ERROR)
+
+    def load(self, references: Iterable[Reference]) -> None:
+        """Load these versions, all of them.
+
+        Raises:
+            StoreError: one cannot be had, or is damaged.
+            EngineError: the engine cannot hold one, or the device cannot be used.
+            NoRoom: they do not fit in memory together.
+        """
+        self.look()
+        for reference in references:
+            self._load_now((reference.name, self._store.resolve(reference.name, reference.selector)))
 
     def all(self) -> list[LoadedModel]:
         """What is loaded, by name and version."""
-        return sorted([*self._latest.values(), *self._spare.values()], key=lambda model: (model.name, model.version))
+        return self._residency.all()
 
     def names(self) -> list[str]:
-        """The models whose latest version is loaded, sorted."""
-        return sorted(self._latest)
+        """The models that the store had when it was last looked at, sorted."""
+        return sorted(self._catalog)
 
-    async def find(self, name: str, version: int | None) -> LoadedModel:
-        """A model's version, by default the latest at start; loaded now where it is not yet.
+    @property
+    def catalog(self) -> Mapping[str, Listing]:
+        """What the store had when it was last looked at."""
+        return self._catalog
+
+    def aliases_of(self, name: str, version: int) -> list[str]:
+        """What else a version is called at the moment, "latest" included, sorted."""
+        found = (selector for (model, selector), number in self._pointers.items() if (model, number) == (name, version))
+        return sorted(found)
+
+    async def find(self, name: str, selector: Selector = None) -> LoadedModel:
+        """A model's version, loaded now where it is not yet.
+
+        Args:
+            name: "" for the default.
+            selector: a version, an alias, or None for the latest.
 
         Raises:
             InvalidQuery: no name, and more than one model to choose from.
             ModelNotServed: the store has none such.
-            ModelUnavailable: it has, but the bundle cannot be used.
+            ModelUnavailable: it has, but the bundle cannot be used, or there is no room for it.
         """
         name = name or self._only_name()
-        latest = self._latest.get(name)
-        if latest is not None and version in (None, latest.version):
-            return latest
+        number = self._served(name, selector)
+        model = self._residency.get((name, number)) if number is not None else None
+        if model is not None:
+            return model
         try:
-            check_model_name(name)
-            number = version if version is not None else await asyncio.to_thread(self._store.latest, name)
+            return await self._loaded((name, await self._resolve(name, selector)))
+        except ModelNotServed:
+            if isinstance(selector, int) or self._pointers.pop((name, selector or LATEST), None) is None:
+                raise
+        # What it meant was removed since the store was last looked at.
+        return await self._loaded((name, await self._resolve(name, selector)))
+
+    def used(self, model: LoadedModel) -> AbstractContextManager[None]:
+        """Keep what was found in memory. Enter this before anything else is awaited."""
+        return self._residency.used(model)
+
+    def unload(self, name: str) -> None:
+        """Let all versions of a model go, as soon as they are used no more. It is loaded again when asked for."""
+        for model in self.all():
+            if model.name == name:
+                self._residency.retire(model.key)
+
+    def watch(self, poll_s: float) -> None:
+        """Look at the store every so often, until `stop`."""
+        self._watching = asyncio.create_task(self._watch(poll_s))
+
+    async def stop(self) -> None:
+        """Look no more, and end the loading that is under way for nobody."""
+        tasks = [*self._loading.values(), *([self._watching] if self._watching else [])]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError, RequestError):
+                await task
+
+    async def refresh(self) -> None:
+        """Look at the store once, and follow what has changed. Whatever fails leaves what is served."""
+        try:
+            catalog, stamps = await asyncio.to_thread(self._look_again, [model.key for model in self.all()])
+        except StoreError as error:
+            self._metrics.reloads.labels("store_unavailable").inc()
+            log("store not readable", {"reason": str(error)}, logging.ERROR)
+            return
+        self._catalog = catalog
+        self._forget_removed()
+        for model in self.all():
+            if stamps.get(model.key, model.stamp) != model.stamp:
+                await self._swapped_in(model.key)
+        for name, listing in catalog.items():
+            for selector, version in listing.targets().items():
+                await self._follow(name, selector, version)
+
+    async def _watch(self, poll_s: float) -> None:
+        while True:
+            await asyncio.sleep(poll_s)
+            try:
+                await self.refresh()
+            except Exception as error:  # the next look may do better
+                log("crash", {"during": "a look at the store"}, logging.ERROR, error)
+
+    def _look_again(self, keys: list[Key]) -> tuple[dict[str, Listing], dict[Key, str]]:
+        stamps: dict[Key, str] = {}
+        for key in keys:
+            with suppress(StoreError):  # removed, or unreadable at the moment: nothing to reload
+                stamps[key] = self._store.stamp(*key)
+        return read_catalog(self._store), stamps
+
+    def _forget_removed(self) -> None:
+        """Drop pointers that the store has no more, and versions that are neither in the store nor pointed at."""
+        targets = {name: listing.targets() for name, listing in self._catalog.items()}
+        for name, selector in list(self._pointers):
+            if selector not in targets.get(name, {}):
+                del self._pointers[name, selector]
+        for model in self.all():
+            listing = self._catalog.get(model.name)
+            if not self._pointed_at(model.key) and (listing is None or model.version not in listing.versions):
+                self._residency.retire(model.key)
+
+    async def _follow(self, name: str, selector: str, version: int) -> None:
+        """Move a pointer, once its new version is loaded; at once where the old one is not in memory either."""
+        current = self._pointers.get((name, selector))
+        if current == version:
+            return
+        in_memory = current is not None and self._residency.holds((name, current))
+        if in_memory and not await self._swapped_in((name, version), current):
+            return
+        self._pointers[name, selector] = version
+        if current is not None and not self._pointed_at((name, current)):
+            self._residency.retire((name, current))
+
+    def _pointed_at(self, key: Key) -> bool:
+        return any((name, version) == key for (name, _), version in self._pointers.items())
+
+    async def _swapped_in(self, key: Key, replaced: int | None = None) -> bool:
+        """Load a version, anew if need be; False where it cannot be."""
+        if replaced is not None and self._residency.holds(key):
+            return True
+        if time.monotonic() < self._damaged_until_s.get(key, 0.0):
+            return False
+        try:
+            await self._load_once(key, replaced)
+        except RequestError:
+            self._metrics.reloads.labels("failed").inc()
+            return False
+        self._metrics.reloads.labels("swapped").inc()
+        return True
+
+    def _only_name(self) -> str:
+        if self._default_model:
+            return self._default_model
+        if len(self._catalog) > 1:
+            raise InvalidQuery(f"query.model: several models are served, choose one of {', '.join(self.names())}.")
+        if not self._catalog:
+            raise ModelNotServed("No model is served.")
+        return next(iter(self._catalog))
+
+    def _served(self, name: str, selector: Selector) -> int | None:
+        """The version that a selector means, as far as is known without looking."""
+        return selector if isinstance(selector, int) else self._pointers.get((name, selector or LATEST))
+
+    async def _resolve(self, name: str, selector: Selector) -> int:
+        known = self._served(name, selector)
+        if known is not None:
+            return known
+        try:
+            number = await asyncio.to_thread(self._store.resolve, name, selector)
         except (InvalidName, ModelNotFound):
             raise _not_served() from None
         except StoreUnavailable as error:
-            raise _unavailable(name, version, error) from None
-        return await self._find_spare((name, number))
+            raise _unavailable(name, selector, error) from None
+        return self._pointers.setdefault((name, selector if isinstance(selector, str) else LATEST), number)
 
-    def _only_name(self) -> str:
-        if len(self._latest) > 1:
-            raise InvalidQuery(f"query.model: several models are served, choose one of {', '.join(self.names())}.")
-        if not self._latest:
-            raise ModelNotServed("No model is served.")
-        return next(iter(self._latest))
-
-    async def _find_spare(self, key: _Key) -> LoadedModel:
-        if key in self._spare:
-            self._spare.move_to_end(key)
-            return self._spare[key]
+    async def _loaded(self, key: Key) -> LoadedModel:
+        model = self._residency.get(key)
+        if model is not None:
+            return model
         if time.monotonic() < self._damaged_until_s.get(key, 0.0):
-            raise ModelUnavailable(_UNAVAILABLE)
+            raise ModelUnavailable
+        return await self._load_once(key)
+
+    async def _load_once(self, key: Key, replaced: int | None = None) -> LoadedModel:
         if key not in self._loading:
-            self._loading[key] = asyncio.create_task(self._load_spare(key))
+            self._loading[key] = asyncio.create_task(self._load(key, replaced))
         # One load for all who wait; the first of them to go away must not take it from the others.
         return await asyncio.shield(self._loading[key])
 
-    async def _load_spare(self, key: _Key) -> LoadedModel:
+    async def _load(self, key: Key, replaced: int | None) -> LoadedModel:
         try:
             async with self._one_at_a_time:
-                model = await asyncio.to_thread(self._load, *key)
+                prepared = await asyncio.to_thread(self._loader.prepare, *key)
+                await self._make_room(prepared, {key, (key[0], replaced or 0)})
+                model = self._take_in(key, prepared)
         except (InvalidName, ModelNotFound):
             raise _not_served() from None
-        except (BundleError, EngineError, StoreUnavailable) as error:
+        except (BundleError, EngineError, StoreUnavailable, NoRoom, MemoryError) as error:
+            self._metrics.damaged.inc()
             self._damaged_until_s[key] = time.monotonic() + RETRY_DAMAGED_AFTER_S
             raise _unavailable(*key, error) from None
         finally:
             del self._loading[key]
         self._damaged_until_s.pop(key, None)
-        self._spare[key] = model
-        while len(self._spare) > self._spare_versions:
-            (name, version), _ = self._spare.popitem(last=False)
-            self._metrics.remove_model(name, version)
         return model
 
-    def _load(self, name: str, version: int) -> LoadedModel:
-        stored = self._store.read(name, version)
-        started_s = time.perf_counter()
-        bundle = decode_bundle(stored.data)
-        decode_s = time.perf_counter() - started_s
-        self._metrics.bundle_decode_seconds.observe(decode_s)
-        model = _loaded(stored, bundle, self._compile(bundle), 1000 * decode_s)
-        details = model.details
-        sizes = {"dense": details.dense_bytes, "bundle": details.bundle_bytes, "resident": details.resident_bytes}
-        self._metrics.add_model(name, version, sizes, details.sparsity)
-        entry = {"model": name, "version": version, "engine": model.plan.name, "decode_ms": details.decode_ms}
-        log("model loaded", entry | {f"{kind}_bytes": size for kind, size in sizes.items()})
+    async def _make_room(self, prepared: Prepared, gone: set[Key]) -> None:
+        size_bytes = prepared.plan.resident_bytes
+        try:
+            async with asyncio.timeout(self._room_wait_s):
+                while not self._residency.make_room(size_bytes, gone):
+                    await self._residency.wait_for_room()
+        except TimeoutError:
+            raise NoRoom(f"resident_bytes {size_bytes}, no room beside the plans in use") from None
+
+    def _load_now(self, key: Key) -> None:
+        """Load a version before anything is served, evicting nothing."""
+        prepared = self._loader.prepare(*key)
+        if not self._residency.fits(prepared.plan.resident_bytes):
+            raise NoRoom(f"resident_bytes {prepared.plan.resident_bytes}, no room beside the plans that are loaded")
+        self._take_in(key, prepared)
+
+    def _take_in(self, key: Key, prepared: Prepared) -> LoadedModel:
+        self._residency.retire(key)  # first, so that its series are gone before their successors come
+        model = self._loader.publish(prepared)
+        self._residency.put(model)
         return model
-
-
-def _loaded(stored: StoredBundle, bundle: Bundle, plan: Plan, decode_ms: float) -> LoadedModel:
-    details = describe_model(stored, bundle, plan, round(decode_ms, 3))
-    return LoadedModel(stored.name, stored.version, plan, bundle.preprocessing, bundle.class_names, details)
 
 
 def _not_served() -> ModelNotServed:
     return ModelNotServed("The store has no such model or version.")
 
 
-def _unavailable(name: str, version: int | None, error: Exception) -> ModelUnavailable:
+def _unavailable(name: str, version: Selector, error: Exception) -> ModelUnavailable:
     log("model not served", {"model": name, "version": version, "reason": str(error)}, logging.ERROR)
-    return ModelUnavailable(_UNAVAILABLE)
+    return ModelUnavailable()

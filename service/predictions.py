@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
+from model_store.references import Selector
 from service.correlation import RequestRecord, record_of
 from service.engine.plan import Array
 from service.errors import DeadlinePassed, Draining, Overloaded
 from service.inference import InferenceQueue, Outcome
 from service.lifecycle import Lifecycle
-from service.metrics import Metrics
 from service.models import LoadedModel, Models
 from service.pictures import read_picture
 from service.schemas import Candidate, Prediction, Timing
@@ -32,20 +32,17 @@ class Query:
     """What a client asks for besides the picture."""
 
     model: str
-    version: int | None
+    selector: Selector
     top_k: int
 
 
 class Predictor:
     """Answers predictions, as many at once as the settings allow."""
 
-    def __init__(
-        self, settings: Settings, models: Models, queue: InferenceQueue, metrics: Metrics, lifecycle: Lifecycle
-    ) -> None:
+    def __init__(self, settings: Settings, models: Models, queue: InferenceQueue, lifecycle: Lifecycle) -> None:
         self._settings = settings
         self._models = models
         self._queue = queue
-        self._metrics = metrics
         self._lifecycle = lifecycle
         self._threads = ThreadPoolExecutor(settings.threads, "csrve-picture")
         self.in_flight = 0
@@ -63,21 +60,21 @@ class Predictor:
         """
         with self.admitted():
             record = record_of(request)
-            model = await self._models.find(query.model or self._settings.default_model, query.version)
-            settings = self._settings
-            data = await read_upload(request, settings.max_body_bytes, settings.upload_timeout_s)
-            read_s = time.perf_counter()
-            decoded_s, outcome = await _unless_gone(request, self._classify(model, data))
+            model = await self._find(query)
+            with self._models.used(model):
+                settings = self._settings
+                data = await read_upload(request, settings.max_body_bytes, settings.upload_timeout_s)
+                read_s = time.perf_counter()
+                decoded_s, outcome = await _unless_gone(request, self._classify(model, data))
             timing = _timing(record, read_s, decoded_s, outcome)
-            record.entry.update(
-                model=model.name,
-                version=model.version,
-                bytes_in=len(data),
-                batch_size=outcome.batch_size,
-                timing_ms=timing.model_dump(),
-            )
-            self._observe(timing)
+            record.served(model.name, model.version, len(data), outcome.batch_size, timing)
+            model.series.observe(timing)
             return _render(model, outcome.logits, query.top_k, timing)
+
+    async def _find(self, query: Query) -> LoadedModel:
+        with self._in_time():
+            async with asyncio.timeout(self._settings.deadline_s):
+                return await self._models.find(query.model, query.selector)
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -98,20 +95,20 @@ class Predictor:
             self.in_flight -= 1
 
     async def _classify(self, model: LoadedModel, data: bytes) -> tuple[float, Outcome]:
-        try:
+        with self._in_time():
             async with asyncio.timeout(self._settings.deadline_s):
                 picture = await asyncio.get_running_loop().run_in_executor(
                     self._threads, read_picture, data, model.preprocessing, self._settings.max_pixels
                 )
                 decoded_s = time.perf_counter()
                 return decoded_s, await self._queue.infer(model.plan, picture)
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        try:
+            yield
         except TimeoutError:
             raise DeadlinePassed(f"The answer was not ready within {self._settings.deadline_s:g} s.") from None
-
-    def _observe(self, timing: Timing) -> None:
-        for stage in ("read", "decode", "queue", "inference"):
-            self._metrics.stage_seconds.labels(stage).observe(getattr(timing, stage) / 1000)
-        self._metrics.request_seconds.observe(timing.total / 1000)
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:

@@ -38,6 +38,7 @@ class ModelSummary(BaseModel):
 
     name: str
     version: int
+    aliases: list[str] = Field(default=[], description="What else it is called at the moment, `latest` included.")
     architecture: str
     parameters: int = Field(description="Trainable parameters of the dense network.")
     nonzeros: int = Field(description="Non-zero values of all tensors in the bundle.")

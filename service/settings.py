@@ -10,6 +10,7 @@ from typing import Any, NoReturn, get_type_hints
 
 from model_store.errors import InvalidName
 from model_store.names import check_model_name
+from model_store.references import Reference, parse_reference
 from service.errors import SettingsError
 
 
@@ -44,7 +45,9 @@ class Settings:
     parallel_batches: int = _option(1, "runs of the engine at once, of different models, each on --threads threads")
     queue_limit: int = _option(64, "most pictures waiting for one version of a model; more are refused with 503")
     request_limit: int = _option(128, "most predictions in the house, uploads included; more are refused with 503")
-    spare_versions: int = _option(4, "how many versions loaded on demand are kept besides the latest of each model")
+    preload: str = _option("all", "loaded at start: all (models, their latest version), none, or MODEL[:VERSION],...")
+    max_resident_bytes: int = _option(1 << 30, "most bytes that loaded models hold; those used longest ago go first")
+    poll_s: float = _option(2.0, "how often the store is looked at for new versions; 0 for never")
     upload_timeout_s: float = _option(10.0, "a body that takes longer is refused with 408")
     deadline_s: float = _option(10.0, "a prediction that takes longer, from its body on, is refused with 504")
     drain_delay_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
@@ -60,11 +63,16 @@ class Settings:
             raise SettingsError(f'device "{self.device}", must be cpu, cuda or cuda:N')
         if self.log_level not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
-        if self.default_model:
-            try:
+        try:
+            if self.default_model:
                 check_model_name(self.default_model)
-            except InvalidName as error:
-                raise SettingsError(str(error)) from None
+            self.preloaded()
+        except InvalidName as error:
+            raise SettingsError(str(error)) from None
+
+    def preloaded(self) -> list[Reference]:
+        """The versions that `preload` names one by one; none where it is "all" or "none"."""
+        return [] if self.preload in {"all", "none"} else [parse_reference(text) for text in self.preload.split(",")]
 
     def told(self) -> dict[str, object]:
         """Every setting by name, for the log; of a token only whether there is one."""
@@ -81,7 +89,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("parallel_batches", 1, 64),
     ("queue_limit", 1, 65_536),
     ("request_limit", 1, 65_536),
-    ("spare_versions", 0, 1024),
+    ("max_resident_bytes", 1, 1 << 50),
+    ("poll_s", 0, 86_400),
     ("upload_timeout_s", 0.01, 3600),
     ("deadline_s", 0.01, 3600),
     ("drain_delay_s", 0, 600),

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from service.predictions import Query as PredictionQuery
 from service.problems import describe_problems
-from service.routes.parameters import Version
+from service.routes.parameters import Version, read_version
 from service.schemas import Prediction
 from service.state import Application, application
 from service.uploads import FIELD, FORM_TYPE, PICTURE_TYPES
@@ -31,8 +31,10 @@ _BODY: dict[str, Any] = {
 async def predict(
     request: Request,
     parts: Annotated[Application, Depends(application)],
-    model: Annotated[str, Query(max_length=64, description="Which model; may be left out where one is served.")] = "",
-    version: Version = None,
+    model: Annotated[
+        str, Query(max_length=64, description="Which model; may be left out where there is a default.")
+    ] = "",
+    version: Version = "latest",
     top_k: Annotated[int, Query(ge=1, le=1000, description="How many classes to list.")] = 5,
 ) -> Prediction:
     """Classify a PNG, JPEG or WebP picture of any size and mode, sent as the body or as the field `file` of a form.
@@ -40,4 +42,4 @@ async def predict(
     It is turned upright as its EXIF data says, laid on white where it is transparent, resized to the network's input
     (bilinear, proportions not kept) and normalised. The content decides how it is decoded, not the declared type.
     """
-    return await parts.predictor.predict(request, PredictionQuery(model, version, top_k))
+    return await parts.predictor.predict(request, PredictionQuery(model, read_version(version), top_k))

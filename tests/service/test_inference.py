@@ -2,7 +2,7 @@ import asyncio
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -43,10 +43,8 @@ def picture(value: float) -> Array:
 
 
 @contextmanager
-def running(
-    limit: int = 8, max_batch: int = 4, observe: Callable[[int], None] = lambda size: None, parallel: int = 1
-) -> Iterator[InferenceQueue]:
-    queue = InferenceQueue(limit, max_batch, observe, parallel)
+def running(limit: int = 8, max_batch: int = 4, parallel: int = 1) -> Iterator[InferenceQueue]:
+    queue = InferenceQueue(limit, max_batch, parallel)
     queue.start()
     try:
         yield queue
@@ -100,7 +98,8 @@ def test_what_waits_is_run_in_batches_and_each_gets_its_own_answer() -> None:
 
     plan = CountingPlan()
     sizes: list[int] = []
-    with running(observe=sizes.append) as queue:
+    with running() as queue:
+        queue.keep(plan, sizes.append)
         asyncio.run(main())
     assert plan.batches == sizes == [1, 4, 2]
 

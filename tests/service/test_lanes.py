@@ -1,24 +1,10 @@
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
-from service.engine.plan import Array
 from service.errors import Overloaded
 from service.lanes import Lane, Lanes
-
-
-class StillPlan:
-    """A plan that nobody runs."""
-
-    name = "still"
-    input_shape = (1, 1, 1)
-    classes = 1
-    resident_bytes = 0
-    layer_bytes: Mapping[str, int] = {}
-
-    def run(self, batch: Array) -> Array:
-        raise NotImplementedError
+from tests.service.plans import StillPlan
 
 
 @dataclass(eq=False)
@@ -28,7 +14,7 @@ class Ticket:
 
 
 def lanes_of(limit: int = 8, max_batch: int = 2) -> Lanes[Ticket]:
-    return Lanes(limit, max_batch, lambda size: None)
+    return Lanes(limit, max_batch)
 
 
 def queued(lanes: Lanes[Ticket], plan: StillPlan, count: int, is_copy: bool = False) -> list[Ticket]:

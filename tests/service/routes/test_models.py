@@ -3,6 +3,7 @@ from starlette.testclient import TestClient
 SUMMARY = [
     "name",
     "version",
+    "aliases",
     "architecture",
     "parameters",
     "nonzeros",
@@ -53,4 +54,4 @@ def test_what_is_not_there_is_a_problem(client: TestClient) -> None:
         answer = client.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
-    assert client.get("/models/colour?version=x").status_code == 422
+    assert client.get("/models/colour?version=X").status_code == 422

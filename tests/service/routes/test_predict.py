@@ -65,7 +65,8 @@ ERRORS = [
     ("?model=../colour", png(), PNG, 404, "model_not_found"),
     ("?version=77", png(), PNG, 404, "model_not_found"),
     ("?version=0", png(), PNG, 422, "invalid_query"),
-    ("?version=x", png(), PNG, 422, "invalid_query"),
+    ("?version=x", png(), PNG, 404, "model_not_found"),
+    ("?version=X", png(), PNG, 422, "invalid_query"),
     ("?version=1000000000", png(), PNG, 422, "invalid_query"),
     ("?top_k=0", png(), PNG, 422, "invalid_query"),
     ("?top_k=1001", png(), PNG, 422, "invalid_query"),
@@ -94,12 +95,12 @@ def test_predictions_are_counted_and_timed(client: TestClient) -> None:
     client.get("/predict")
     lines = client.get("/metrics").text.splitlines()
     for line in (
-        'csrve_requests_total{outcome="ok"} 2.0',
-        'csrve_requests_total{outcome="rejected"} 1.0',
+        'csrve_requests_total{outcome="ok",protocol="image"} 2.0',
+        'csrve_requests_total{outcome="rejected",protocol="image"} 1.0',
         'csrve_requests_rejected_total{reason="unsupported_media_type"} 1.0',
-        'csrve_stage_duration_seconds_count{stage="decode"} 2.0',
-        "csrve_request_duration_seconds_count 2.0",
-        "csrve_batch_size_sum 2.0",
+        'csrve_preprocess_duration_seconds_count{model="colour",version="2"} 2.0',
+        'csrve_request_duration_seconds_count{model="colour",version="2"} 2.0',
+        'csrve_batch_size_sum{model="colour",version="2"} 2.0',
         "csrve_queue_depth 0.0",
         "csrve_requests_in_flight 0.0",
     ):
