@@ -7,15 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
-from starlette.types import Message
 
 from service.app import build_app
 from service.engine.numpy_engine import NumpyPlan
 from service.engine.plan import Array
 from service.settings import Settings
-from service.state import Application
+from tests.service.asgi import parts_of, post
 from tests.service.drawings import png
 
 PNG = {"Content-Type": "image/png"}
@@ -43,39 +41,6 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate(monkeypatch)
     yield gate
     gate.open.set()
-
-
-def parts_of(app: FastAPI) -> Application:
-    parts: Application = app.state.application
-    return parts
-
-
-async def post(app: FastAPI, leaves: "asyncio.Event | None" = None) -> list[Message]:
-    """One POST /predict straight through ASGI; the client leaves when `leaves` is set."""
-    messages: list[Message] = [{"type": "http.request", "body": png(), "more_body": False}]
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        if messages:
-            return messages.pop()
-        await (leaves.wait() if leaves else asyncio.sleep(60))
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": "/predict",
-        "raw_path": b"/predict",
-        "query_string": b"",
-        "headers": [(b"content-type", b"image/png")],
-        "app": app,
-    }
-    await app(scope, receive, send)
-    return sent
 
 
 def test_a_client_that_vanishes_frees_its_place(settings: Settings, gate: Gate) -> None:
