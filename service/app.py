@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from model_store.bundle import Bundle
 from model_store.errors import StoreError
 from model_store.store import Store
+from service.comparisons import Comparisons
 from service.correlation import RequestRecord, RequestRecords
 from service.engine import Plan, compile_plan
 from service.errors import EngineError, NoRoom, SettingsError
@@ -44,8 +45,9 @@ def build_app(settings: Settings) -> FastAPI:
             yield
         finally:
             parts.lifecycle.stopping = True
+            await parts.comparisons.stop()
             await parts.models.stop()
-            parts.queue.stop()
+            parts.queue.stop(settings.grace_s)
             parts.predictor.stop()
 
     app = FastAPI(
@@ -78,9 +80,21 @@ def _build_parts(settings: Settings) -> Application:
     if settings.default_model and settings.default_model not in models.names():
         names = ", ".join(models.names())
         raise SettingsError(f'default_model "{settings.default_model}", must be one of {names}')
-    predictor = Predictor(settings, models, queue, lifecycle)
+    _check_splits(settings, models)
+    comparisons = Comparisons(
+        settings.splits(), models, queue, metrics.comparisons, settings.max_batch, settings.deadline_s
+    )
+    predictor = Predictor(settings, models, queue, comparisons, lifecycle)
     metrics.requests.watch(lambda: queue.depth, lambda: predictor.in_flight, lambda: lifecycle.status == "ok")
-    return Application(settings, metrics, models, queue, predictor, lifecycle)
+    return Application(settings, metrics, models, queue, comparisons, predictor, lifecycle)
+
+
+def _check_splits(settings: Settings, models: Models) -> None:
+    for split in settings.splits():
+        for name in (split.primary, split.candidate.name):
+            if name not in models.names():
+                names = ", ".join(models.names())
+                raise SettingsError(f'{split.kind} "{split}": model "{name}", must be one of {names}')
 
 
 def _build_models(settings: Settings, metrics: Metrics, queue: InferenceQueue) -> Models:

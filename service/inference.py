@@ -6,7 +6,8 @@ picture the engine cannot bear costs one request.
 
 Threads are shared like this: `parallel_batches` threads serve all lanes (`service.lanes` says in which order), and
 while a batch runs it uses as many threads as the engine was compiled for. No model has a thread of its own, so a store
-of many models costs no threads, and no two batches compete for a core unless `parallel_batches` says so.
+of many models costs no threads, and no two batches compete for a core unless `parallel_batches` says so. Copies have
+one thread more: it begins one only where the engine is idle, and a copy that hangs holds up nobody but its own model.
 """
 
 import asyncio
@@ -54,6 +55,10 @@ class _Ticket:
     outcome: Outcome | None = None  # None after a run: the engine failed on it
 
 
+_Taken = tuple[Lane[_Ticket], list[_Ticket]]
+_Take = Callable[[], _Taken | None]
+
+
 class InferenceQueue:
     """Runs pictures through plans, batch by batch."""
 
@@ -68,24 +73,30 @@ class InferenceQueue:
         self._lanes: Lanes[_Ticket] = Lanes(limit, max_batch)
         self._changed = threading.Condition()
         self._stopping = False
+        self._parallel_batches = parallel_batches
         self._workers = [
-            threading.Thread(target=self._work, name=f"csrve-engine-{number}", daemon=True)
+            threading.Thread(target=self._work, args=(self._lanes.take,), name=f"csrve-engine-{number}", daemon=True)
             for number in range(parallel_batches)
         ]
+        copies = threading.Thread(target=self._work, args=(self._lanes.take_copy,), name="csrve-copies", daemon=True)
+        self._workers.append(copies)
 
     def start(self) -> None:
         """Start the workers."""
         for worker in self._workers:
             worker.start()
 
-    def stop(self) -> None:
-        """Answer what is waiting, then end the workers. Blocks until they have."""
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Answer what is waiting, then end the workers. Blocks until they have, or until an engine took too long."""
         with self._changed:
             self._stopping = True
             self._lanes.drop_copies()
             self._changed.notify_all()
+        until_s = time.monotonic() + timeout_s
         for worker in self._workers:
-            worker.join()
+            worker.join(max(0.0, until_s - time.monotonic()))
+        if any(worker.is_alive() for worker in self._workers):
+            log("engine still busy", {"timeout_s": timeout_s}, logging.WARNING)
 
     @property
     def depth(self) -> int:
@@ -98,7 +109,7 @@ class InferenceQueue:
         """When the queue will have emptied: what waits, at the mean time a picture took of late; whole seconds."""
         with self._changed:
             backlog_s = self._lanes.backlog_s
-        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(backlog_s / len(self._workers))))
+        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(backlog_s / self._parallel_batches)))
 
     def keep(self, plan: Plan, observe_batch: Callable[[int], object] = lambda size: None) -> None:
         """Remember a plan's pace between batches, and tell `observe_batch` the size of each, until it is retired."""
@@ -141,13 +152,13 @@ class InferenceQueue:
                 self._lanes.add(ticket)
             except Overloaded as error:
                 raise Overloaded(str(error), self.retry_after_s) from None
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def _work(self) -> None:
-        while self._serve(self._take()):
+    def _work(self, take: _Take) -> None:
+        while self._serve(self._next(take)):
             pass  # holding no plan: one that was retired is freed while this thread waits
 
-    def _serve(self, taken: tuple[Lane[_Ticket], list[_Ticket]] | None) -> bool:
+    def _serve(self, taken: _Taken | None) -> bool:
         """Run and answer a batch; False where there is none."""
         if taken is None:
             return False
@@ -161,10 +172,10 @@ class InferenceQueue:
             self._changed.notify_all()
         return True
 
-    def _take(self) -> tuple[Lane[_Ticket], list[_Ticket]] | None:
+    def _next(self, take: _Take) -> _Taken | None:
         """The next batch, waited for; None where the service stops and nothing waits."""
         with self._changed:
-            while (taken := self._lanes.take()) is None:
+            while (taken := take()) is None:
                 if self._stopping and not self._lanes.depth:
                     return None
                 self._changed.wait()

@@ -1,8 +1,8 @@
 """Whose turn it is: each plan has a lane, a queue of its own, and the lanes are served in turn, a batch at a time.
 
 A lane that was served goes behind the others, so a model that is asked for all the time cannot keep another waiting
-for more than one batch of each. Copies (what nobody waits for, see `service.comparisons`) are taken where no lane has
-anything else, one at a time, so that an answer never waits for more than one of them.
+for more than one batch of each. Copies (what nobody waits for, see `service.comparisons`) are taken one at a time,
+where the engine has nothing else to do.
 """
 
 from collections import OrderedDict, deque
@@ -110,18 +110,25 @@ class Lanes(Generic[_Waiting]):
 
     def take(self) -> tuple[Lane[_Waiting], list[_Waiting]] | None:
         """The next batch, and its lane, busy from now to `finish`; None where nothing can be run."""
-        free = [lane for lane in self._lanes.values() if not lane.busy]
-        lane = next((lane for lane in free if lane.waiting), None)
-        if lane is not None:
-            batch = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), self._max_batch))]
-        else:
-            lane = next((lane for lane in free if lane.copies), None)
-            if lane is None:
-                return None
-            batch = [lane.copies.popleft()]
+        for lane in self._lanes.values():
+            if lane.waiting and not lane.busy:
+                batch = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), self._max_batch))]
+                return self._taken(lane), batch
+        return None
+
+    def take_copy(self) -> tuple[Lane[_Waiting], list[_Waiting]] | None:
+        """The next copy, as `take` does; None where anything else waits or is run."""
+        if any(lane.waiting or lane.busy for lane in self._lanes.values()):
+            return None
+        for lane in self._lanes.values():
+            if lane.copies:
+                return self._taken(lane), [lane.copies.popleft()]
+        return None
+
+    def _taken(self, lane: Lane[_Waiting]) -> Lane[_Waiting]:
         lane.busy = True
         self._lanes.move_to_end(id(lane.plan))
-        return lane, batch
+        return lane
 
     def finish(self, lane: Lane[_Waiting], picture_s: float | None) -> None:
         """Free a lane after its batch, which took that long a picture; None where it failed."""

@@ -12,16 +12,19 @@ from typing import Any, TypeVar
 import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
+from model_store.preprocessing import Preprocessing
 from model_store.references import Selector
+from service.comparisons import Answer, Comparisons
 from service.correlation import RequestRecord, record_of
 from service.engine.plan import Array
-from service.errors import DeadlinePassed, Draining, Overloaded
+from service.errors import DeadlinePassed, Draining, InferenceFailed, ModelNotServed, ModelUnavailable, Overloaded
 from service.inference import InferenceQueue, Outcome
 from service.lifecycle import Lifecycle
 from service.models import LoadedModel, Models
 from service.pictures import read_picture
 from service.schemas import Candidate, Prediction, Timing
 from service.settings import Settings
+from service.splits import Split
 from service.uploads import read_upload
 
 _Result = TypeVar("_Result")
@@ -39,10 +42,18 @@ class Query:
 class Predictor:
     """Answers predictions, as many at once as the settings allow."""
 
-    def __init__(self, settings: Settings, models: Models, queue: InferenceQueue, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        models: Models,
+        queue: InferenceQueue,
+        comparisons: Comparisons,
+        lifecycle: Lifecycle,
+    ) -> None:
         self._settings = settings
         self._models = models
         self._queue = queue
+        self._comparisons = comparisons
         self._lifecycle = lifecycle
         self._threads = ThreadPoolExecutor(settings.threads, "csrve-picture")
         self.in_flight = 0
@@ -60,21 +71,17 @@ class Predictor:
         """
         with self.admitted():
             record = record_of(request)
-            model = await self._find(query)
+            with self._in_time():
+                async with asyncio.timeout(self._settings.deadline_s):
+                    model = await self._models.find(query.model, query.selector)
             with self._models.used(model):
-                settings = self._settings
-                data = await read_upload(request, settings.max_body_bytes, settings.upload_timeout_s)
+                data = await read_upload(request, self._settings.max_body_bytes, self._settings.upload_timeout_s)
                 read_s = time.perf_counter()
-                decoded_s, outcome = await _unless_gone(request, self._classify(model, data))
-            timing = _timing(record, read_s, decoded_s, outcome)
-            record.served(model.name, model.version, len(data), outcome.batch_size, timing)
-            model.series.observe(timing)
-            return _render(model, outcome.logits, query.top_k, timing)
-
-    async def _find(self, query: Query) -> LoadedModel:
-        with self._in_time():
-            async with asyncio.timeout(self._settings.deadline_s):
-                return await self._models.find(query.model, query.selector)
+                answer = await _unless_gone(request, self._answer(model, query.selector, data, record))
+            timing = _timing(record, read_s, answer.decoded_s, answer.outcome)
+            record.served(answer.model.name, answer.model.version, len(data), answer.outcome.batch_size, timing)
+            answer.model.series.observe(timing)
+            return _render(answer.model, answer.outcome.logits, query.top_k, timing)
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -94,14 +101,40 @@ class Predictor:
         finally:
             self.in_flight -= 1
 
-    async def _classify(self, model: LoadedModel, data: bytes) -> tuple[float, Outcome]:
+    async def _answer(self, model: LoadedModel, selector: Selector, data: bytes, record: RequestRecord) -> Answer:
+        """The model's answer, or its canary's; shown to the other one too, where the settings say so."""
+        canary = self._comparisons.chosen("canary", model.name, selector, record.request_id)
+        split = canary or self._comparisons.chosen("shadow", model.name, selector, record.request_id)
         with self._in_time():
             async with asyncio.timeout(self._settings.deadline_s):
-                picture = await asyncio.get_running_loop().run_in_executor(
-                    self._threads, read_picture, data, model.preprocessing, self._settings.max_pixels
-                )
-                decoded_s = time.perf_counter()
-                return decoded_s, await self._queue.infer(model.plan, picture)
+                answer = await self._candidates_answer(canary, data) if canary else None
+                if canary:
+                    record.entry["canary"] = "answered" if answer else "fell back"
+                if answer is None:
+                    answer = await self._classify(model, data)
+        if split is not None and (canary is None or answer.model is not model):
+            self._comparisons.compare(split, answer, data, self._decode)
+        return answer
+
+    async def _candidates_answer(self, canary: Split, data: bytes) -> Answer | None:
+        """The candidate's answer; None where it is the candidate's fault that there is none."""
+        try:
+            candidate = await self._models.find(canary.candidate.name, canary.candidate.selector)
+            with self._models.used(candidate):
+                return await self._classify(candidate, data)
+        except (ModelNotServed, ModelUnavailable, InferenceFailed, Overloaded):
+            self._comparisons.count_fallback(canary)
+            return None
+
+    async def _classify(self, model: LoadedModel, data: bytes) -> Answer:
+        picture = await self._decode(data, model.preprocessing)
+        decoded_s = time.perf_counter()
+        return Answer(model, picture, decoded_s, await self._queue.infer(model.plan, picture))
+
+    async def _decode(self, data: bytes, preprocessing: Preprocessing) -> Array:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, read_picture, data, preprocessing, self._settings.max_pixels
+        )
 
     @contextmanager
     def _in_time(self) -> Iterator[None]:

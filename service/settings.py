@@ -12,6 +12,7 @@ from model_store.errors import InvalidName
 from model_store.names import check_model_name
 from model_store.references import Reference, parse_reference
 from service.errors import SettingsError
+from service.splits import Split, parse_splits
 
 
 def available_cores() -> int:
@@ -39,6 +40,8 @@ class Settings:
     device: str = _option("cpu", "cpu, cuda, or cuda:N")
     threads: int = _option(available_cores, "threads of one batch, and of decoding pictures")
     default_model: str = _option("", "the model that answers where a request names none")
+    canary: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's requests is answered by CANDIDATE")
+    shadow: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's pictures is shown to CANDIDATE too")
     max_body_bytes: int = _option(8 << 20, "largest request body")
     max_pixels: int = _option(1 << 22, "most pixels of a picture")
     max_batch: int = _option(16, "most pictures in one run of the engine")
@@ -67,12 +70,17 @@ class Settings:
             if self.default_model:
                 check_model_name(self.default_model)
             self.preloaded()
+            self.splits()
         except InvalidName as error:
             raise SettingsError(str(error)) from None
 
     def preloaded(self) -> list[Reference]:
         """The versions that `preload` names one by one; none where it is "all" or "none"."""
         return [] if self.preload in {"all", "none"} else [parse_reference(text) for text in self.preload.split(",")]
+
+    def splits(self) -> list[Split]:
+        """The canaries and the shadows."""
+        return [*parse_splits("canary", self.canary), *parse_splits("shadow", self.shadow)]
 
     def told(self) -> dict[str, object]:
         """Every setting by name, for the log; of a token only whether there is one."""
@@ -139,6 +147,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option in fields(Settings):
         flag = f"--{option.name.replace('_', '-')}"
-        default = "" if option.name in {"store", "default_model", "threads"} else f" (default {option.default})"
+        default = (
+            ""
+            if option.name in {"store", "default_model", "threads", "canary", "shadow"}
+            else f" (default {option.default})"
+        )
         parser.add_argument(flag, metavar="VALUE", help=option.metadata["help"] + default)
     return parser

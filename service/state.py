@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from service.comparisons import Comparisons
 from service.inference import InferenceQueue
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
@@ -20,6 +21,7 @@ class Application:
     metrics: Metrics
     models: Models
     queue: InferenceQueue
+    comparisons: Comparisons
     predictor: Predictor
     lifecycle: Lifecycle
 

@@ -304,6 +304,20 @@ def test_stopping_answers_what_waits_and_refuses_what_comes() -> None:
     asyncio.run(main())
 
 
+def test_an_engine_that_hangs_does_not_hold_the_end_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        task = await blocked(queue, plan)
+        await asyncio.to_thread(queue.stop, 0.01)
+        plan.open.set()
+        assert await task == 0
+
+    plan = CountingPlan()
+    queue = InferenceQueue(8, 4)
+    queue.start()
+    asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records] == ["engine still busy"]
+
+
 def test_an_answer_after_the_loop_has_closed_is_dropped() -> None:
     async def main() -> None:
         task = await blocked(queue, plan)

@@ -63,14 +63,32 @@ def test_each_lane_is_full_for_itself() -> None:
 
 
 def test_copies_come_last_and_alone() -> None:
-    lanes, plan, other = lanes_of(), StillPlan(), StillPlan()
-    copies = queued(lanes, plan, 2, is_copy=True)
+    lanes, plan, other = lanes_of(max_batch=3), StillPlan(), StillPlan()
+    copies = queued(lanes, plan, 3, is_copy=True)
     queued(lanes, other, 1)
+    assert lanes.take_copy() is None  # something else waits
     lane, batch = taken(lanes)
     assert batch[0].plan is other
-    assert taken(lanes)[1] == copies[:1]
+    assert lanes.take_copy() is None  # something else is run
+    assert lanes.take() is None
     lanes.finish(lane, None)
+    found = lanes.take_copy()
+    assert found is not None
+    assert found[1] == copies[:1]
+    assert lanes.take_copy() is None
+    lanes.finish(found[0], None)
+    assert lanes.take_copy() is not None
     lanes.drop_copies()
+    assert lanes.take_copy() is None
+
+
+def test_a_copy_makes_its_own_model_wait_and_no_other() -> None:
+    lanes, plan, other = lanes_of(), StillPlan(), StillPlan()
+    queued(lanes, plan, 1, is_copy=True)
+    assert lanes.take_copy() is not None
+    queued(lanes, plan, 1)
+    waiting = queued(lanes, other, 1)
+    assert taken(lanes)[1] == waiting
     assert lanes.take() is None
 
 
