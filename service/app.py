@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from model_store.bundle import Bundle
 from model_store.errors import StoreError
 from model_store.store import Store
+from service.bodies import BodyLimits
 from service.comparisons import Comparisons
 from service.correlation import RequestRecord, RequestRecords
 from service.engine import Plan, compile_plan
@@ -62,6 +63,7 @@ def build_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     install_handlers(app)
+    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes, timeout_s=settings.upload_timeout_s)
     app.add_middleware(RequestRecords, listener=_counter(parts.metrics), crash_handler=answer_crash)
     _document_problem(app)
     return app

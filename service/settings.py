@@ -43,6 +43,7 @@ class Settings:
     canary: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's requests is answered by CANDIDATE")
     shadow: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's pictures is shown to CANDIDATE too")
     max_body_bytes: int = _option(8 << 20, "largest request body")
+    max_header_bytes: int = _option(16_384, "largest head of a request, its line and headers; more is refused with 400")
     max_pixels: int = _option(1 << 22, "most pixels of a picture")
     max_batch: int = _option(16, "most pictures in one run of the engine")
     parallel_batches: int = _option(1, "runs of the engine at once, of different models, each on --threads threads")
@@ -51,6 +52,7 @@ class Settings:
     preload: str = _option("all", "loaded at start: all (models, their latest version), none, or MODEL[:VERSION],...")
     max_resident_bytes: int = _option(1 << 30, "most bytes that loaded models hold; those used longest ago go first")
     poll_s: float = _option(2.0, "how often the store is looked at for new versions; 0 for never")
+    head_timeout_s: float = _option(10.0, "a connection whose request's head takes longer is closed")
     upload_timeout_s: float = _option(10.0, "a body that takes longer is refused with 408")
     deadline_s: float = _option(10.0, "a prediction that takes longer, from its body on, is refused with 504")
     drain_delay_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
@@ -92,6 +94,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("port", 0, 65_535),
     ("threads", 1, 1024),
     ("max_body_bytes", 1, 1 << 30),
+    ("max_header_bytes", 256, 1 << 20),
     ("max_pixels", 1, 1 << 28),
     ("max_batch", 1, 1024),
     ("parallel_batches", 1, 64),
@@ -99,6 +102,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("request_limit", 1, 65_536),
     ("max_resident_bytes", 1, 1 << 50),
     ("poll_s", 0, 86_400),
+    ("head_timeout_s", 0.01, 3600),
     ("upload_timeout_s", 0.01, 3600),
     ("deadline_s", 0.01, 3600),
     ("drain_delay_s", 0, 600),
