@@ -55,6 +55,7 @@ def build_app(settings: Settings) -> FastAPI:
         title="csrve",
         summary="Compressed image classifiers over HTTP",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
