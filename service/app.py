@@ -14,6 +14,7 @@ from service.correlation import RequestRecord, RequestRecords
 from service.engine import Plan, compile_plan
 from service.errors import EngineError, NoRoom, SettingsError
 from service.inference import InferenceQueue
+from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.loading import LoadedModel, Loader
 from service.metrics import Metrics
@@ -31,8 +32,7 @@ def build_app(settings: Settings) -> FastAPI:
     """Load the store's models and build the application that serves them.
 
     Raises:
-        SettingsError: the store cannot be read, holds nothing that can be served or not the models named, or the device
-            cannot be used.
+        SettingsError: the store cannot be read or has not the models named, or the device cannot be used.
     """
     parts = _build_parts(settings)
 
@@ -116,7 +116,8 @@ def _build_models(settings: Settings, metrics: Metrics, queue: InferenceQueue) -
     metrics.models.watch(lambda: residency.resident_bytes, settings.max_resident_bytes)
     store = Store(settings.store)
     loader = Loader(store, compile_bundle, metrics.models)
-    models = Models(store, loader, residency, metrics.models, settings.default_model, settings.deadline_s)
+    intake = Intake(loader, residency, metrics.models, settings.deadline_s)
+    models = Models(store, intake, residency, metrics.models, settings.default_model)
     if settings.preload == "all":
         models.load_latest()
     else:

@@ -7,7 +7,6 @@ the new version cannot be loaded the pointer stays, so a bad publish costs nothi
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 
@@ -17,7 +16,6 @@ from model_store.references import Reference, Selector
 from model_store.store import Store
 from service.catalog import Listing, read_catalog
 from service.errors import (
-    EngineError,
     EngineFailure,
     InvalidQuery,
     ModelNotServed,
@@ -25,14 +23,13 @@ from service.errors import (
     NoRoom,
     RequestError,
 )
-from service.loading import Key, LoadedModel, Loader, Prepared
+from service.intake import Intake, not_served, unavailable
+from service.loading import Key, LoadedModel
 from service.logs import log
 from service.metrics.models import ModelMetrics
 from service.residency import Residency
 
-__all__ = ["RETRY_DAMAGED_AFTER_S", "LoadedModel", "Models"]
-
-RETRY_DAMAGED_AFTER_S = 30.0
+__all__ = ["LoadedModel", "Models"]
 
 
 class Models:
@@ -41,29 +38,24 @@ class Models:
     def __init__(
         self,
         store: Store,
-        loader: Loader,
+        intake: Intake,
         residency: Residency,
         metrics: ModelMetrics,
         default_model: str = "",
-        room_wait_s: float = 10.0,
     ) -> None:
         """Nothing loaded yet.
 
         Args:
+            intake: loads out of the store, into the residency.
             default_model: what no name means; "" where that is an error, unless there is one model only.
-            room_wait_s: how long a version that was loaded waits for plans in use to make room.
         """
         self._store = store
-        self._loader = loader
+        self._intake = intake
         self._residency = residency
         self._metrics = metrics
         self._default_model = default_model
-        self._room_wait_s = room_wait_s
         self._catalog: dict[str, Listing] = {}
         self._pointers: dict[tuple[str, str], int] = {}  # (name, "latest" or alias) -> the version served
-        self._loading: dict[Key, asyncio.Task[LoadedModel]] = {}
-        self._one_at_a_time = asyncio.Lock()
-        self._damaged_until_s: dict[Key, float] = {}
         self._watching: asyncio.Task[None] | None = None
 
     def look(self) -> None:
@@ -86,7 +78,7 @@ class Models:
         self.look()
         for name in self.names():
             try:
-                self._load_now((name, self._pointers[name, LATEST]))
+                self._intake.load_now((name, self._pointers[name, LATEST]))
             except NoRoom:
                 log("model not preloaded", {"model": name, "reason": "no room"}, logging.WARNING)
             except (BundleError, EngineFailure, ModelNotFound, StoreUnavailable) as error:
@@ -103,7 +95,7 @@ class Models:
         """
         self.look()
         for reference in references:
-            self._load_now((reference.name, self._store.resolve(reference.name, reference.selector)))
+            self._intake.load_now((reference.name, self._store.resolve(reference.name, reference.selector)))
 
     def all(self) -> list[LoadedModel]:
         """What is loaded, by name and version."""
@@ -164,12 +156,11 @@ class Models:
 
     async def stop(self) -> None:
         """Look no more, and end the loading that is under way for nobody."""
-        tasks = [*self._loading.values(), *([self._watching] if self._watching else [])]
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError, RequestError):
-                await task
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        await self._intake.stop()
 
     async def refresh(self) -> None:
         """Look at the store once, and follow what has changed. Whatever fails leaves what is served."""
@@ -216,27 +207,26 @@ class Models:
 
     async def _follow(self, name: str, selector: str, version: int) -> None:
         """Move a pointer, once its new version is loaded; at once where the old one is not in memory either."""
-        current = self._pointers.get((name, selector))
-        if current == version:
+        current = name, self._pointers.get((name, selector), 0)
+        if current == (name, version):
             return
-        in_memory = current is not None and self._residency.holds((name, current))
-        if in_memory and not await self._swapped_in((name, version), current):
+        if self._residency.holds(current) and not await self._swapped_in((name, version), current):
             return
         self._pointers[name, selector] = version
-        if current is not None and not self._pointed_at((name, current)):
-            self._residency.retire((name, current))
+        if not self._pointed_at(current):
+            self._residency.retire(current)
 
     def _pointed_at(self, key: Key) -> bool:
         return any((name, version) == key for (name, _), version in self._pointers.items())
 
-    async def _swapped_in(self, key: Key, replaced: int | None = None) -> bool:
+    async def _swapped_in(self, key: Key, replaced: Key | None = None) -> bool:
         """Load a version, anew if need be; False where it cannot be."""
         if replaced is not None and self._residency.holds(key):
             return True
-        if time.monotonic() < self._damaged_until_s.get(key, 0.0):
+        if self._intake.given_up(key):
             return False
         try:
-            await self._load_once(key, replaced)
+            await self._intake.load(key, replaced)
         except RequestError:
             self._metrics.reloads.labels("failed").inc()
             return False
@@ -263,69 +253,15 @@ class Models:
         try:
             number = await asyncio.to_thread(self._store.resolve, name, selector)
         except (InvalidName, ModelNotFound):
-            raise _not_served() from None
+            raise not_served() from None
         except StoreUnavailable as error:
-            raise _unavailable(name, selector, error) from None
+            raise unavailable(name, selector, error) from None
         return self._pointers.setdefault((name, selector if isinstance(selector, str) else LATEST), number)
 
     async def _loaded(self, key: Key) -> LoadedModel:
         model = self._residency.get(key)
         if model is not None:
             return model
-        if time.monotonic() < self._damaged_until_s.get(key, 0.0):
+        if self._intake.given_up(key):
             raise ModelUnavailable
-        return await self._load_once(key)
-
-    async def _load_once(self, key: Key, replaced: int | None = None) -> LoadedModel:
-        if key not in self._loading:
-            self._loading[key] = asyncio.create_task(self._load(key, replaced))
-        # One load for all who wait; the first of them to go away must not take it from the others.
-        return await asyncio.shield(self._loading[key])
-
-    async def _load(self, key: Key, replaced: int | None) -> LoadedModel:
-        try:
-            async with self._one_at_a_time:
-                prepared = await asyncio.to_thread(self._loader.prepare, *key)
-                await self._make_room(prepared, {key, (key[0], replaced or 0)})
-                model = self._take_in(key, prepared)
-        except (InvalidName, ModelNotFound):
-            raise _not_served() from None
-        except (BundleError, EngineError, StoreUnavailable, NoRoom, MemoryError) as error:
-            self._metrics.damaged.inc()
-            self._damaged_until_s[key] = time.monotonic() + RETRY_DAMAGED_AFTER_S
-            raise _unavailable(*key, error) from None
-        finally:
-            del self._loading[key]
-        self._damaged_until_s.pop(key, None)
-        return model
-
-    async def _make_room(self, prepared: Prepared, gone: set[Key]) -> None:
-        size_bytes = prepared.plan.resident_bytes
-        try:
-            async with asyncio.timeout(self._room_wait_s):
-                while not self._residency.make_room(size_bytes, gone):
-                    await self._residency.wait_for_room()
-        except TimeoutError:
-            raise NoRoom(f"resident_bytes {size_bytes}, no room beside the plans in use") from None
-
-    def _load_now(self, key: Key) -> None:
-        """Load a version before anything is served, evicting nothing."""
-        prepared = self._loader.prepare(*key)
-        if not self._residency.fits(prepared.plan.resident_bytes):
-            raise NoRoom(f"resident_bytes {prepared.plan.resident_bytes}, no room beside the plans that are loaded")
-        self._take_in(key, prepared)
-
-    def _take_in(self, key: Key, prepared: Prepared) -> LoadedModel:
-        self._residency.retire(key)  # first, so that its series are gone before their successors come
-        model = self._loader.publish(prepared)
-        self._residency.put(model)
-        return model
-
-
-def _not_served() -> ModelNotServed:
-    return ModelNotServed("The store has no such model or version.")
-
-
-def _unavailable(name: str, version: Selector, error: Exception) -> ModelUnavailable:
-    log("model not served", {"model": name, "version": version, "reason": str(error)}, logging.ERROR)
-    return ModelUnavailable()
+        return await self._intake.load(key)

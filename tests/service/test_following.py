@@ -79,7 +79,7 @@ def test_the_old_version_answers_until_the_new_one_is_warm_and_whoever_uses_it_i
     async def main() -> None:
         compiler.open.clear()
         refreshing = asyncio.create_task(models.refresh())
-        while not models._loading:
+        while not models._intake.busy:
             await asyncio.sleep(0.001)
         old = await models.find("colour")
         assert old.version == 2

@@ -11,9 +11,10 @@ from model_store.references import Reference
 from model_store.store import Store, StoredBundle
 from service.engine import Plan, compile_plan
 from service.errors import InvalidQuery, ModelNotServed, ModelUnavailable
+from service.intake import RETRY_DAMAGED_AFTER_S, Intake
 from service.loading import Compile, Loader
 from service.metrics import Metrics
-from service.models import RETRY_DAMAGED_AFTER_S, LoadedModel, Models
+from service.models import LoadedModel, Models
 from service.residency import Residency
 
 
@@ -50,7 +51,7 @@ def models_of(
 
     loader = Loader(store, compiler, metrics.models)
     residency = Residency(limit_bytes, on_leaving=leave, on_eviction=metrics.models.evictions.inc)
-    return Models(store, loader, residency, metrics.models, room_wait_s=room_wait_s)
+    return Models(store, Intake(loader, residency, metrics.models, room_wait_s), residency, metrics.models)
 
 
 @pytest.fixture
