@@ -27,6 +27,8 @@ from service.routes import ROUTERS
 from service.settings import Settings
 from service.state import Application
 
+STOP_TIMEOUT_S = 1.0  # for an engine that hangs: requests have had their grace by then
+
 
 def build_app(settings: Settings) -> FastAPI:
     """Load the store's models and build the application that serves them.
@@ -48,7 +50,7 @@ def build_app(settings: Settings) -> FastAPI:
             parts.lifecycle.stopping = True
             await parts.comparisons.stop()
             await parts.models.stop()
-            parts.queue.stop(settings.grace_s)
+            parts.queue.stop(STOP_TIMEOUT_S)
             parts.predictor.stop()
 
     app = FastAPI(

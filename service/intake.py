@@ -53,7 +53,9 @@ class Intake:
             ModelUnavailable: it has, but the bundle cannot be used, or there is no room for it.
         """
         if key not in self._loading:
-            self._loading[key] = asyncio.create_task(self._load(key, replaced))
+            task = asyncio.create_task(self._load(key, replaced))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # who asked may have left
+            self._loading[key] = task
         # One load for all who wait; the first of them to go away must not take it from the others.
         return await asyncio.shield(self._loading[key])
 

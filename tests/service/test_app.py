@@ -13,6 +13,8 @@ from model_store.store import Store
 from service.app import build_app
 from service.errors import SettingsError
 from service.settings import Settings
+from tests.service.asgi import parts_of
+from tests.service.drawings import png
 
 SURFACE = {
     ("POST", "/predict"),
@@ -79,6 +81,29 @@ def test_a_default_model_that_is_not_there_is_refused(settings: Settings) -> Non
     with pytest.raises(SettingsError) as caught:
         build_app(replace(settings, default_model="nothing"))
     assert str(caught.value) == 'default_model "nothing", must be one of colour, grey'
+
+
+def test_nothing_need_be_loaded_at_start(settings: Settings) -> None:
+    app = build_app(replace(settings, preload="none"))
+    assert parts_of(app).models.all() == []
+    with TestClient(app) as client:
+        assert client.get("/readyz").status_code == 200
+        answer = client.post("/predict", content=png(), headers={"Content-Type": "image/png"})
+        assert (answer.status_code, answer.json()["model"]) == (200, "colour")
+
+
+def test_the_versions_named_must_be_there_at_start(settings: Settings, store: Store, tmp_path: Path) -> None:
+    chosen = replace(settings, store=tmp_path / "store", preload="colour:1,grey")
+    assert [model.key for model in parts_of(build_app(chosen)).models.all()] == [("colour", 1), ("grey", 1)]
+    for preload, message in (
+        ("colour:9", 'no version 9 of model "colour"'),
+        ("nothing", 'no model "nothing"'),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            build_app(replace(chosen, preload=preload))
+        assert str(caught.value) == message
+    with pytest.raises(SettingsError, match="^resident_bytes .* no room beside the plans that are loaded$"):
+        build_app(replace(chosen, max_resident_bytes=1))
 
 
 def test_two_applications_live_side_by_side(settings: Settings) -> None:

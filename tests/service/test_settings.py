@@ -32,6 +32,12 @@ def test_flags_win_over_variables_and_variables_over_defaults() -> None:
         (["--store", "a", "--grace-s", "soon"], 'grace_s "soon", must be a number'),
         (["--store", "a", "--device", "tpu"], 'device "tpu", must be cpu, cuda or cuda:N'),
         (["--store", "a", "--log-level", "loud"], 'log_level "loud", must be debug, info, warning or error'),
+        (["--store", "a", "--canary", "a=b"], 'canary "a=b", must be MODEL=CANDIDATE@SHARE'),
+        (["--store", "a", "--max-header-bytes", "9"], "max_header_bytes 9, must be in 256..1048576"),
+        (
+            ["--store", "a", "--preload", "a,B"],
+            "model name 'B': must be 1..64 of [a-z0-9._-], a letter or digit at both ends",
+        ),
         (
             ["--store", "a", "--default-model", "A"],
             "model name 'A': must be 1..64 of [a-z0-9._-], a letter or digit at both ends",

@@ -1,4 +1,12 @@
+from dataclasses import replace
+from pathlib import Path
+
 from starlette.testclient import TestClient
+
+from model_store.store import Store
+from service.app import build_app
+from service.settings import Settings
+from tests.service.drawings import png
 
 SUMMARY = [
     "name",
@@ -47,6 +55,21 @@ def test_a_model_is_described_layer_by_layer_and_byte_by_byte(client: TestClient
 def test_a_version_can_be_chosen(client: TestClient) -> None:
     assert client.get("/models/colour?version=1").json()["version"] == 1
     assert [model["version"] for model in client.get("/models").json()["models"]] == [1, 2, 1]
+
+
+def test_an_alias_is_as_good_as_a_version(settings: Settings, store: Store, tmp_path: Path) -> None:
+    store.set_alias("colour", "stable", 1)
+    with TestClient(build_app(replace(settings, store=tmp_path / "store"))) as client:
+        assert client.get("/models/colour?version=stable").json()["version"] == 1
+        answer = client.post("/predict?version=stable", content=png(), headers={"Content-Type": "image/png"})
+        assert answer.json()["version"] == 1
+        models = client.get("/models").json()["models"]
+        assert [(model["name"], model["version"], model["aliases"]) for model in models] == [
+            ("colour", 1, ["stable"]),
+            ("colour", 2, ["latest"]),
+            ("grey", 1, ["latest"]),
+        ]
+        assert client.get("/models/colour").json()["aliases"] == ["latest"]
 
 
 def test_what_is_not_there_is_a_problem(client: TestClient) -> None:
