@@ -123,7 +123,7 @@ def _build_models(settings: Settings, metrics: Metrics, queue: InferenceQueue) -
     if settings.preload == "all":
         models.load_latest()
     else:
-        models.load(settings.preloaded())
+        models.preload(settings.preloaded())
     return models
 
 

@@ -1,4 +1,4 @@
-"""Every request's body, bounded in bytes and in time, whichever route reads it."""
+"""Every request's body, bounded in bytes and in time, whichever route reads it. A route may be stricter."""
 
 import asyncio
 

@@ -55,6 +55,7 @@ class Models:
         self._metrics = metrics
         self._default_model = default_model
         self._catalog: dict[str, Listing] = {}
+        self._unloaded: set[str] = set()
         self._pointers: dict[tuple[str, str], int] = {}  # (name, "latest" or alias) -> the version served
         self._watching: asyncio.Task[None] | None = None
 
@@ -69,7 +70,9 @@ class Models:
             self._pointers |= {(name, selector): version for selector, version in listing.targets().items()}
 
     def load_latest(self) -> None:
-        """Load every model's latest version, as long as there is room. A damaged one is logged and left out.
+        """Load every model's latest version before anything is served, as long as there is room for it.
+
+        A damaged one is logged and left out.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -85,8 +88,8 @@ class Models:
                 self._metrics.damaged.inc()
                 log("model not served", {"model": name, "reason": str(error)}, logging.ERROR)
 
-    def load(self, references: Iterable[Reference]) -> None:
-        """Load these versions, all of them.
+    def preload(self, references: Iterable[Reference]) -> None:
+        """Load these versions, all of them, before anything is served.
 
         Raises:
             StoreError: one cannot be had, or is damaged.
@@ -125,9 +128,11 @@ class Models:
         Raises:
             InvalidQuery: no name, and more than one model to choose from.
             ModelNotServed: the store has none such.
-            ModelUnavailable: it has, but the bundle cannot be used, or there is no room for it.
+            ModelUnavailable: it has, but the bundle cannot be used, there is no room for it, or it was unloaded.
         """
         name = name or self._only_name()
+        if name in self._unloaded:
+            raise ModelUnavailable("The model is unloaded.")
         number = self._served(name, selector)
         model = self._residency.get((name, number)) if number is not None else None
         if model is not None:
@@ -144,11 +149,32 @@ class Models:
         """Keep what was found in memory. Enter this before anything else is awaited."""
         return self._residency.used(model)
 
-    def unload(self, name: str) -> None:
-        """Let all versions of a model go, as soon as they are used no more. It is loaded again when asked for."""
+    async def load(self, name: str) -> LoadedModel:
+        """Read a model's latest version from the store, anew if need be, and serve it from now on.
+
+        Raises:
+            ModelNotServed: the store has none such.
+            ModelUnavailable: its bundle cannot be used; what was served before still is.
+        """
+        number = await self._look_up(name, None)
+        model = await self._intake.load((name, number), (name, self._pointers.get((name, LATEST), 0)))
+        self._unloaded.discard(name)
+        self._point(name, LATEST, number)
+        return model
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no more, in none of its versions, until it is loaded again. What is under way is finished.
+
+        Raises:
+            ModelNotServed: the store has none such.
+            ModelUnavailable: the store cannot be read.
+        """
+        await self._look_up(name, None)
+        self._unloaded.add(name)
         for model in self.all():
             if model.name == name:
                 self._residency.retire(model.key)
+        log("model unloaded", {"model": name})
 
     def watch(self, poll_s: float) -> None:
         """Look at the store every so often, until `stop`."""
@@ -212,9 +238,14 @@ class Models:
             return
         if self._residency.holds(current) and not await self._swapped_in((name, version), current):
             return
+        self._point(name, selector, version)
+
+    def _point(self, name: str, selector: str, version: int) -> None:
+        """Move a pointer. The version that it meant goes, if nothing else means it."""
+        before = name, self._pointers.get((name, selector), 0)
         self._pointers[name, selector] = version
-        if not self._pointed_at(current):
-            self._residency.retire(current)
+        if not self._pointed_at(before):
+            self._residency.retire(before)
 
     def _pointed_at(self, key: Key) -> bool:
         return any((name, version) == key for (name, _), version in self._pointers.items())
@@ -250,13 +281,17 @@ class Models:
         known = self._served(name, selector)
         if known is not None:
             return known
+        number = await self._look_up(name, selector)
+        return self._pointers.setdefault((name, selector if isinstance(selector, str) else LATEST), number)
+
+    async def _look_up(self, name: str, selector: Selector) -> int:
+        """What the store says that a selector means."""
         try:
-            number = await asyncio.to_thread(self._store.resolve, name, selector)
+            return await asyncio.to_thread(self._store.resolve, name, selector)
         except (InvalidName, ModelNotFound):
             raise not_served() from None
         except StoreUnavailable as error:
             raise unavailable(name, selector, error) from None
-        return self._pointers.setdefault((name, selector if isinstance(selector, str) else LATEST), number)
 
     async def _loaded(self, key: Key) -> LoadedModel:
         model = self._residency.get(key)

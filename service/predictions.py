@@ -75,7 +75,7 @@ class Predictor:
                 async with asyncio.timeout(self._settings.deadline_s):
                     model = await self._models.find(query.model, query.selector)
             with self._models.used(model):
-                data = await read_upload(request)
+                data = await read_upload(request, self._settings.max_body_bytes, self._settings.upload_timeout_s)
                 read_s = time.perf_counter()
                 answer = await _unless_gone(request, self._answer(model, query.selector, data, record))
             timing = _timing(record, read_s, answer.decoded_s, answer.outcome)

@@ -1,12 +1,13 @@
-"""The picture's bytes out of a request: the raw body, or a form's field `file`. In memory, no spooling."""
+"""The picture's bytes out of a request: the raw body, or a form's field `file`. Bounded, in memory, no spooling."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from service.errors import InvalidUpload, UnsupportedUpload
+from service.errors import BodyTooLarge, InvalidUpload, UnsupportedUpload, UploadTooSlow
 
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
 FORM_TYPE = "multipart/form-data"
@@ -17,16 +18,25 @@ _MAX_PART_HEADERS_BYTES = 2048
 _MAX_CONTENT_TYPE_BYTES = 512
 
 
-async def read_upload(request: Request) -> bytes:
+async def read_upload(request: Request, max_bytes: int, timeout_s: float) -> bytes:
     """The bytes of the one picture that a request carries.
 
     Raises:
         UnsupportedUpload: another media type, or an encoded body.
+        BodyTooLarge: more bytes than the limit, as declared or as counted.
+        UploadTooSlow: not all of it came in time.
         InvalidUpload: empty, or not the form it says it is.
-        RequestError: the body breaks a limit; see `service.bodies`.
     """
     kind, boundary = _media_type(request)
-    data = await (_read_form(request.stream(), boundary) if kind == FORM_TYPE else request.body())
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > max_bytes:
+        raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(timeout_s):
+            chunks = _counted(request, max_bytes)
+            data = await (_read_form(chunks, boundary) if kind == FORM_TYPE else _read_all(chunks))
+    except TimeoutError:
+        raise UploadTooSlow(f"The body took longer than {timeout_s:g} s.") from None
     if not data:
         raise InvalidUpload("The picture is empty.")
     return data
@@ -48,6 +58,26 @@ def _media_type(request: Request) -> tuple[str, bytes]:
     if media_type == FORM_TYPE and not 1 <= len(boundary) <= 70:  # RFC 2046, section 5.1.1
         raise InvalidUpload("The form's boundary must have 1 to 70 characters.")
     return media_type, boundary
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is too large, must be at most {max_bytes} bytes.")
+
+
+async def _counted(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    total = 0
+    async for chunk in request.stream():
+        total += len(chunk)
+        if total > max_bytes:
+            raise _too_large(max_bytes)
+        yield chunk
+
+
+async def _read_all(chunks: AsyncIterator[bytes]) -> bytes:
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+    return bytes(body)
 
 
 async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes) -> bytes:

@@ -195,10 +195,54 @@ def test_a_model_published_since_is_found(models: Models, store: Store, encoded:
     assert found(models) == [("colour", 2), ("grey", 1), ("late", 1)]
 
 
-def test_an_unloaded_model_is_loaded_again_when_asked_for(models: Models) -> None:
-    models.unload("colour")
-    assert found(models) == [("grey", 1)]
-    assert asyncio.run(models.find("colour", None)).version == 2
+def test_an_unloaded_model_is_served_no_more_until_it_is_loaded(
+    models: Models, store: Store, encoded: bytes, compiler: Compiler
+) -> None:
+    async def main() -> None:
+        old = await models.find("colour")
+        await models.find("colour", 1)
+        with models.used(old):
+            await models.unload("colour")
+            assert found(models) == [("grey", 1)]
+            for version in (None, 1, 2):
+                with pytest.raises(ModelUnavailable) as caught:
+                    await models.find("colour", version)
+                assert str(caught.value) == "The model is unloaded."
+        store.publish("colour", encoded)
+        await models.refresh()
+        assert found(models) == [("grey", 1)]
+        assert (await models.load("colour")).version == 3
+        assert (await models.find("colour")).version == 3
+        assert (await models.find("colour", 1)).version == 1
+
+    asyncio.run(main())
+
+
+def test_loading_reads_the_store_anew(models: Models, store: Store, encoded: bytes, compiler: Compiler) -> None:
+    before = asyncio.run(models.find("colour"))
+    after = asyncio.run(models.load("colour"))
+    assert (after.version, after is before, compiler.count) == (2, False, 3)
+    store.publish("colour", encoded)
+    assert asyncio.run(models.load("colour")).version == 3
+    assert asyncio.run(models.find("colour")).version == 3
+    assert found(models) == [("colour", 3), ("grey", 1)]
+
+
+def test_loading_what_is_damaged_leaves_what_is_served(
+    models: Models, store: Store, encoded: bytes, tmp_path: Path
+) -> None:
+    store.publish("colour", encoded)
+    damage(tmp_path, "colour", 3)
+    with pytest.raises(ModelUnavailable):
+        asyncio.run(models.load("colour"))
+    assert asyncio.run(models.find("colour")).version == 2
+
+
+def test_what_the_store_has_not_is_neither_loaded_nor_unloaded(models: Models) -> None:
+    for name in ("nothing", "../colour"):
+        for call in (models.load, models.unload):
+            with pytest.raises(ModelNotServed):
+                asyncio.run(call(name))
 
 
 def test_an_alias_is_found_by_its_name(models: Models, store: Store) -> None:
@@ -224,13 +268,13 @@ def test_the_versions_named_are_loaded_at_start_or_nothing_is(
 ) -> None:
     store.set_alias("colour", "stable", 1)
     models = models_of(store, compiler, metrics)
-    models.load([Reference("colour", "stable"), Reference("grey")])
+    models.preload([Reference("colour", "stable"), Reference("grey")])
     assert found(models) == [("colour", 1), ("grey", 1)]
     damage(tmp_path, "colour", 2)
     with pytest.raises(BundleError):
-        models.load([Reference("colour")])
+        models.preload([Reference("colour")])
     with pytest.raises(ModelNotFound):
-        models.load([Reference("nothing")])
+        models.preload([Reference("nothing")])
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,9 @@ import tracemalloc
 from collections.abc import Iterable, Mapping
 
 import pytest
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from service.bodies import limited
 from service.errors import BodyTooLarge, InvalidUpload, UnsupportedUpload, UploadTooSlow
 from service.uploads import read_upload
 from tests.service.drawings import form, png
@@ -33,8 +31,7 @@ def upload(
         "method": "POST",
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
     }
-    bounded = limited(receive, Headers(scope=scope), limit, timeout_s)
-    return asyncio.run(read_upload(Request(scope, bounded)))
+    return asyncio.run(read_upload(Request(scope, receive), limit, timeout_s))
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "image/webp", "IMAGE/PNG", "image/png; charset=x"])
@@ -116,7 +113,7 @@ def test_a_client_that_leaves_while_sending_is_told_apart() -> None:
 
     scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"image/png")]}
     with pytest.raises(ClientDisconnect):
-        asyncio.run(read_upload(Request(scope, receive)))
+        asyncio.run(read_upload(Request(scope, receive), 10, 1.0))
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
