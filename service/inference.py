@@ -71,15 +71,16 @@ class InferenceQueue:
             parallel_batches: how many plans may run at once.
         """
         self._lanes: Lanes[_Ticket] = Lanes(limit, max_batch)
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._idle = threading.Condition(self._lock)  # the copies' own, or their thread would wake for every picture
         self._stopping = False
         self._parallel_batches = parallel_batches
         self._workers = [
-            threading.Thread(target=self._work, args=(self._lanes.take,), name=f"csrve-engine-{number}", daemon=True)
+            self._worker(f"csrve-engine-{number}", self._lanes.take, self._changed)
             for number in range(parallel_batches)
         ]
-        copies = threading.Thread(target=self._work, args=(self._lanes.take_copy,), name="csrve-copies", daemon=True)
-        self._workers.append(copies)
+        self._workers.append(self._worker("csrve-copies", self._lanes.take_copy, self._idle))
 
     def start(self) -> None:
         """Start the workers."""
@@ -88,10 +89,11 @@ class InferenceQueue:
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Answer what is waiting, then end the workers. Blocks until they have, or until an engine took too long."""
-        with self._changed:
+        with self._lock:
             self._stopping = True
             self._lanes.drop_copies()
             self._changed.notify_all()
+            self._idle.notify_all()
         until_s = time.monotonic() + timeout_s
         for worker in self._workers:
             worker.join(max(0.0, until_s - time.monotonic()))
@@ -101,24 +103,24 @@ class InferenceQueue:
     @property
     def depth(self) -> int:
         """Pictures waiting, those being run not counted."""
-        with self._changed:
+        with self._lock:
             return self._lanes.depth
 
     @property
     def retry_after_s(self) -> int:
         """When the queue will have emptied: what waits, at the mean time a picture took of late; whole seconds."""
-        with self._changed:
+        with self._lock:
             backlog_s = self._lanes.backlog_s
         return min(MAX_RETRY_AFTER_S, max(1, math.ceil(backlog_s / self._parallel_batches)))
 
     def keep(self, plan: Plan, observe_batch: Callable[[int], object] = lambda size: None) -> None:
         """Remember a plan's pace between batches, and tell `observe_batch` the size of each, until it is retired."""
-        with self._changed:
+        with self._lock:
             self._lanes.keep(plan, observe_batch)
 
     def retire(self, plan: Plan) -> None:
         """Hold a plan no longer than something waits for it."""
-        with self._changed:
+        with self._lock:
             self._lanes.retire(plan)
 
     async def infer(self, plan: Plan, picture: Array, *, is_copy: bool = False) -> Outcome:
@@ -141,21 +143,24 @@ class InferenceQueue:
             return await ticket.future
         finally:
             if ticket.future.cancelled():
-                with self._changed:
+                with self._lock:
                     self._lanes.discard(ticket)
 
     def _add(self, ticket: _Ticket) -> None:
-        with self._changed:
+        with self._lock:
             if self._stopping:
                 raise Draining
             try:
                 self._lanes.add(ticket)
             except Overloaded as error:
                 raise Overloaded(str(error), self.retry_after_s) from None
-            self._changed.notify_all()
+            (self._idle if ticket.is_copy else self._changed).notify()
 
-    def _work(self, take: _Take) -> None:
-        while self._serve(self._next(take)):
+    def _worker(self, name: str, take: _Take, changed: threading.Condition) -> threading.Thread:
+        return threading.Thread(target=self._work, args=(take, changed), name=name, daemon=True)
+
+    def _work(self, take: _Take, changed: threading.Condition) -> None:
+        while self._serve(self._next(take, changed)):
             pass  # holding no plan: one that was retired is freed while this thread waits
 
     def _serve(self, taken: _Taken | None) -> bool:
@@ -167,18 +172,28 @@ class InferenceQueue:
         _run(lane.plan, batch)
         _deliver(batch)
         outcome = batch[0].outcome
-        with self._changed:
+        with self._lock:
             self._lanes.finish(lane, outcome.picture_s if outcome else None)
-            self._changed.notify_all()
+            self._wake()
         return True
 
-    def _next(self, take: _Take) -> _Taken | None:
+    def _wake(self) -> None:
+        """Tell those who wait that a lane is free."""
+        if self._stopping:
+            self._changed.notify_all()
+            self._idle.notify_all()
+        elif self._lanes.depth:
+            self._changed.notify()
+        elif self._lanes.copies:
+            self._idle.notify()
+
+    def _next(self, take: _Take, changed: threading.Condition) -> _Taken | None:
         """The next batch, waited for; None where the service stops and nothing waits."""
-        with self._changed:
+        with self._lock:
             while (taken := take()) is None:
                 if self._stopping and not self._lanes.depth:
                     return None
-                self._changed.wait()
+                changed.wait()
         return taken
 
 

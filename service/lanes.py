@@ -63,6 +63,11 @@ class Lanes(Generic[_Waiting]):
         return sum(len(lane.waiting) for lane in self._lanes.values())
 
     @property
+    def copies(self) -> int:
+        """Copies waiting in all lanes."""
+        return sum(len(lane.copies) for lane in self._lanes.values())
+
+    @property
     def backlog_s(self) -> float:
         """How long what waits will take, at the pace of late, on one thread."""
         return sum(len(lane.waiting) * lane.picture_s for lane in self._lanes.values())

@@ -65,6 +65,7 @@ def test_each_lane_is_full_for_itself() -> None:
 def test_copies_come_last_and_alone() -> None:
     lanes, plan, other = lanes_of(max_batch=3), StillPlan(), StillPlan()
     copies = queued(lanes, plan, 3, is_copy=True)
+    assert (lanes.copies, lanes.depth) == (3, 0)
     queued(lanes, other, 1)
     assert lanes.take_copy() is None  # something else waits
     lane, batch = taken(lanes)
