@@ -131,8 +131,7 @@ class Models:
             ModelUnavailable: it has, but the bundle cannot be used, there is no room for it, or it was unloaded.
         """
         name = name or self._only_name()
-        if name in self._unloaded:
-            raise ModelUnavailable("The model is unloaded.")
+        self._check_unloaded(name)
         number = self._served(name, selector)
         model = self._residency.get((name, number)) if number is not None else None
         if model is not None:
@@ -171,9 +170,7 @@ class Models:
         """
         await self._look_up(name, None)
         self._unloaded.add(name)
-        for model in self.all():
-            if model.name == name:
-                self._residency.retire(model.key)
+        self._retire_all(name)
         log("model unloaded", {"model": name})
 
     def watch(self, poll_s: float) -> None:
@@ -299,4 +296,17 @@ class Models:
             return model
         if self._intake.given_up(key):
             raise ModelUnavailable
-        return await self._intake.load(key)
+        model = await self._intake.load(key)
+        self._check_unloaded(key[0])  # while this was loading
+        return model
+
+    def _check_unloaded(self, name: str) -> None:
+        if name not in self._unloaded:
+            return
+        self._retire_all(name)
+        raise ModelUnavailable("The model is unloaded.")
+
+    def _retire_all(self, name: str) -> None:
+        for model in self.all():
+            if model.name == name:
+                self._residency.retire(model.key)

@@ -151,10 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option in fields(Settings):
         flag = f"--{option.name.replace('_', '-')}"
-        default = (
-            ""
-            if option.name in {"store", "default_model", "threads", "canary", "shadow"}
-            else f" (default {option.default})"
-        )
+        told = isinstance(option.default, int | float | str) and option.default != ""
+        default = f" (default {option.default})" if told else ""
         parser.add_argument(flag, metavar="VALUE", help=option.metadata["help"] + default)
     return parser

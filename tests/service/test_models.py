@@ -218,6 +218,21 @@ def test_an_unloaded_model_is_served_no_more_until_it_is_loaded(
     asyncio.run(main())
 
 
+def test_a_model_that_is_unloaded_while_it_loads_is_not_served(models: Models, compiler: Compiler) -> None:
+    async def main() -> None:
+        compiler.open.clear()
+        finding = asyncio.create_task(models.find("colour", 1))
+        while not models._intake.busy:
+            await asyncio.sleep(0.001)
+        await models.unload("colour")
+        compiler.open.set()
+        with pytest.raises(ModelUnavailable):
+            await finding
+        assert found(models) == [("grey", 1)]
+
+    asyncio.run(main())
+
+
 def test_loading_reads_the_store_anew(models: Models, store: Store, encoded: bytes, compiler: Compiler) -> None:
     before = asyncio.run(models.find("colour"))
     after = asyncio.run(models.load("colour"))
