@@ -14,12 +14,16 @@ from service.errors import EngineUnavailable, SettingsError
 from service.inference import InferenceQueue
 from service.metrics import Metrics
 from service.models import Models
+from service.oip.backend import Backend
+from service.oip.inference import Inferences
+from service.oip.schemas import REQUEST_SHAPES
+from service.oip.statistics import Statistics
 from service.pictures import limit_pixels
 from service.predictions import Predictor
-from service.problems import Problem, answer_crash, install_handlers
+from service.problems import Problem, ProtocolProblem, answer_crash, install_handlers
 from service.routes import ROUTERS
 from service.settings import Settings
-from service.state import Application, Lifecycle
+from service.state import Application, Lifecycle, Protocol
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -41,6 +45,7 @@ def build_app(settings: Settings) -> FastAPI:
             parts.lifecycle.draining = True
             parts.queue.stop()
             parts.predictor.stop()
+            parts.protocol.backend.stop()
 
     app = FastAPI(
         title="csrve",
@@ -55,7 +60,7 @@ def build_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     install_handlers(app)
     app.add_middleware(RequestRecords, listener=_counter(parts.metrics), crash_handler=answer_crash)
-    _document_problem(app)
+    _document_shapes(app)
     return app
 
 
@@ -67,7 +72,8 @@ def _build_parts(settings: Settings) -> Application:
         return compile_plan(bundle, settings.device, settings.threads)
 
     try:
-        models = Models(Store(settings.store), compile_bundle, metrics, settings.spare_versions)
+        store = Store(settings.store)
+        models = Models(store, compile_bundle, metrics, settings.spare_versions)
         models.load_latest()
     except (StoreError, EngineUnavailable) as error:
         raise SettingsError(str(error)) from None
@@ -78,14 +84,18 @@ def _build_parts(settings: Settings) -> Application:
     queue = InferenceQueue(settings.queue_limit, settings.max_batch, metrics.batch_size.observe)
     predictor = Predictor(settings, models, queue, metrics)
     metrics.watch(lambda: queue.depth, lambda: predictor.in_flight)
-    return Application(settings, metrics, models, queue, predictor, Lifecycle())
+    backend = Backend(settings, store, models, queue, predictor, metrics)
+    statistics = Statistics()
+    protocol = Protocol(backend, statistics, Inferences(backend, statistics))
+    return Application(settings, metrics, models, queue, predictor, Lifecycle(), protocol)
 
 
 def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:
     """Counts each prediction by how it ended."""
 
     def count(record: RequestRecord) -> None:
-        if record.path != "/predict" or record.method != "POST":
+        inference = record.path.startswith("/v2/models/") and record.path.endswith("/infer")
+        if record.method != "POST" or not (record.path == "/predict" or inference):
             return
         if record.status:
             metrics.count_answer(record.status, record.code)
@@ -95,10 +105,19 @@ def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:
     return count
 
 
-def _document_problem(app: FastAPI) -> None:
-    """Put the shape of errors among OpenAPI's schemas, and take out the one FastAPI would answer with."""
+def _document_shapes(app: FastAPI) -> None:
+    """Put shapes among OpenAPI's schemas that no route's types name, and take out FastAPI's own of errors.
+
+    FastAPI adds its own to each route that has a parameter, in a path too, where none of ours can be invalid.
+    """
     schema = app.openapi()
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = Problem.model_json_schema()
+    for kind in (Problem, ProtocolProblem, *REQUEST_SHAPES):
+        shape = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(shape.pop("$defs", {}))
+        schemas[kind.__name__] = shape
+    for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+        if "HTTPValidationError" in str(operation["responses"].get("422")):
+            del operation["responses"]["422"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

@@ -55,6 +55,7 @@ class Models:
         self._loading: dict[_Key, asyncio.Task[LoadedModel]] = {}
         self._one_at_a_time = asyncio.Lock()
         self._damaged_until_s: dict[_Key, float] = {}
+        self._unloaded: set[str] = set()
 
     def load_latest(self) -> None:
         """Load every model's latest version. A damaged one is logged and left out; the others are served.
@@ -84,9 +85,11 @@ class Models:
         Raises:
             InvalidQuery: no name, and more than one model to choose from.
             ModelNotServed: the store has none such.
-            ModelUnavailable: it has, but the bundle cannot be used.
+            ModelUnavailable: it has, but the bundle cannot be used, or the model was unloaded.
         """
         name = name or self._only_name()
+        if name in self._unloaded:
+            raise ModelUnavailable("The model is unloaded.")
         latest = self._latest.get(name)
         if latest is not None and version in (None, latest.version):
             return latest
@@ -98,6 +101,54 @@ class Models:
         except StoreUnavailable as error:
             raise _unavailable(name, version, error) from None
         return await self._find_spare((name, number))
+
+    async def load(self, name: str) -> LoadedModel:
+        """Read a model's latest version from the store and serve it from now on. What runs, runs on the old one.
+
+        Raises:
+            ModelNotServed: the store has none such.
+            ModelUnavailable: its bundle cannot be used; what was served before still is.
+        """
+        try:
+            check_model_name(name)
+            async with self._one_at_a_time:
+                version = await asyncio.to_thread(self._store.latest, name)
+                model = await asyncio.to_thread(self._load, name, version)
+        except (InvalidName, ModelNotFound):
+            raise _not_served() from None
+        except (BundleError, EngineError, StoreUnavailable) as error:
+            raise _unavailable(name, None, error) from None
+        self._forget(name, keep=version)
+        self._unloaded.discard(name)
+        self._latest[name] = model
+        return model
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no more, in none of its versions, until it is loaded again. What runs is finished.
+
+        Raises:
+            ModelNotServed: the store has none such.
+        """
+        try:
+            check_model_name(name)
+            await asyncio.to_thread(self._store.versions, name)
+        except (InvalidName, ModelNotFound):
+            raise _not_served() from None
+        except StoreUnavailable as error:
+            raise _unavailable(name, None, error) from None
+        self._unloaded.add(name)
+        self._forget(name, keep=None)
+        log("model unloaded", {"model": name})
+
+    def _forget(self, name: str, keep: int | None) -> None:
+        """Drop a model's versions from memory, and from the metrics all but `keep`."""
+        versions = {version for held, version in self._spare if held == name}
+        if name in self._latest:
+            versions.add(self._latest.pop(name).version)
+        for version in versions:
+            self._spare.pop((name, version), None)
+            if version != keep:
+                self._metrics.remove_model(name, version)
 
     def _only_name(self) -> str:
         if len(self._latest) > 1:

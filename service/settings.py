@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,10 +19,10 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _option(default: Any, explanation: str) -> Any:
+def _option(default: Any, explanation: str, *, secret: bool = False) -> Any:
     if callable(default):
         return field(default_factory=default, metadata={"help": explanation})
-    return field(default=default, metadata={"help": explanation})
+    return field(default=default, metadata={"help": explanation}, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,11 @@ class Settings:
     drain_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
     grace_s: float = _option(10.0, "how long requests in flight may take after that")
     log_level: str = _option("info", "debug, info, warning or error")
+    admin_token: str = _option(
+        "",
+        "who sends it may load and unload models; nobody may without one (the variable hides it from ps)",
+        secret=True,
+    )
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -59,6 +65,8 @@ class Settings:
             raise SettingsError(f'device "{self.device}", must be cpu, cuda or cuda:N')
         if self.log_level not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
+        if self.admin_token and not _TOKEN.fullmatch(self.admin_token):
+            raise SettingsError("admin_token: must be 16..256 ASCII characters, none of them a space")  # never shown
         if self.model:
             try:
                 check_model_name(self.model)
@@ -66,6 +74,7 @@ class Settings:
                 raise SettingsError(str(error)) from None
 
 
+_TOKEN = re.compile(r"[!-~]{16,256}")
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("port", 0, 65_535),
     ("threads", 1, 1024),
@@ -123,6 +132,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option in fields(Settings):
         flag = f"--{option.name.replace('_', '-')}"
-        default = "" if option.name in {"store", "model", "threads"} else f" (default {option.default})"
+        default = "" if option.name in {"store", "model", "threads", "admin_token"} else f" (default {option.default})"
         parser.add_argument(flag, metavar="VALUE", help=option.metadata["help"] + default)
     return parser

@@ -7,6 +7,9 @@ from starlette.requests import Request
 from service.inference import InferenceQueue
 from service.metrics import Metrics
 from service.models import Models
+from service.oip.backend import Backend
+from service.oip.inference import Inferences
+from service.oip.statistics import Statistics
 from service.predictions import Predictor
 from service.settings import Settings
 
@@ -27,6 +30,15 @@ class Lifecycle:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Protocol:
+    """What the routes of /v2 need."""
+
+    backend: Backend
+    statistics: Statistics
+    inferences: Inferences
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Application:
     """The parts that routes need."""
 
@@ -36,6 +48,7 @@ class Application:
     queue: InferenceQueue
     predictor: Predictor
     lifecycle: Lifecycle
+    protocol: Protocol
 
 
 def application(request: Request) -> Application:

@@ -33,6 +33,14 @@ def test_flags_win_over_variables_and_variables_over_defaults() -> None:
         (["--store", "a", "--device", "tpu"], 'device "tpu", must be cpu, cuda or cuda:N'),
         (["--store", "a", "--log-level", "loud"], 'log_level "loud", must be debug, info, warning or error'),
         (
+            ["--store", "a", "--admin-token", "too short"],
+            "admin_token: must be 16..256 ASCII characters, none of them a space",
+        ),
+        (
+            ["--store", "a", "--admin-token", "0123456789 012345"],
+            "admin_token: must be 16..256 ASCII characters, none of them a space",
+        ),
+        (
             ["--store", "a", "--model", "A"],
             "model name 'A': must be 1..64 of [a-z0-9._-], a letter or digit at both ends",
         ),
@@ -56,3 +64,9 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
 def test_devices(device: str) -> None:
     assert Settings(store=Path("a"), device=device).device == device
+
+
+def test_the_admin_token_is_not_shown() -> None:
+    settings = read_settings(["--store", "a"], {"CSRVE_ADMIN_TOKEN": "0123456789abcdef"})
+    assert settings.admin_token == "0123456789abcdef"
+    assert "0123456789" not in repr(settings)
