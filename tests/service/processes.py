@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,13 +47,17 @@ def serving(store: Path, *flags: str) -> Iterator[Service]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "service", "--store", str(store), "--port", str(port), "--threads", "1", *flags]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    service = Service(process, port)
-    try:
-        assert process.stderr is not None
+    assert process.stderr is not None
+    with process.stderr:
         for line in process.stderr:
             if "Uvicorn running" in line:
                 break
-        yield service
-    finally:
-        process.kill()
-        process.communicate()
+        # What it logs from now on must go somewhere: a full pipe would stop it.
+        drain = threading.Thread(target=process.stderr.read)
+        drain.start()
+        try:
+            yield Service(process, port)
+        finally:
+            process.kill()
+            process.wait()
+            drain.join()

@@ -1,0 +1,34 @@
+"""Every documented address, asked by schemathesis what its OpenAPI says may be asked, and what it says may not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service.oip.conftest import TOKEN
+from tests.service.processes import serving
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+)
+PROGRAM = Path(sys.executable).with_name("schemathesis")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("token", ["", TOKEN])
+def test_no_answer_is_a_failure_or_undocumented(published: Path, tmp_path: Path, token: str) -> None:
+    flags = ["--admin-token", token] if token else []
+    with serving(published, "--model", "colour", *flags) as service:
+        command = [str(PROGRAM), "run", f"http://127.0.0.1:{service.port}/openapi.json", "--checks", ",".join(CHECKS)]
+        command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "50", "--generation-deterministic"]
+        command += ["--warnings", "off", "--no-color"]
+        if token:
+            command += ["--header", f"Authorization:Bearer {token}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
