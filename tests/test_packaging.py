@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from service import __version__
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {"compressor", "model_store", "service", "tests"}
@@ -73,6 +75,10 @@ def test_every_dependency_is_pinned_within_its_range() -> None:
     for requirement in map(Requirement, lines):
         if requirement.name != "csrve":
             assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), str(requirement)
+
+
+def test_the_service_tells_the_version_of_the_package() -> None:
+    assert __version__ == PROJECT["version"]
 
 
 def test_serving_needs_no_torch() -> None:

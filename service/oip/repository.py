@@ -18,7 +18,7 @@ def check_token(authorization: str, admin_token: str) -> None:
     if not admin_token:
         raise Forbidden("Loading and unloading are off: the service was started without an admin token.")
     given = authorization[len(_SCHEME) :].strip() if authorization[: len(_SCHEME)].lower() == _SCHEME else ""
-    if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), admin_token.encode()):
+    if not hmac.compare_digest(given.encode(), admin_token.encode()):
         raise Forbidden("Loading and unloading need the header Authorization: Bearer with the admin token.")
 
 
