@@ -5,8 +5,8 @@ from typing import NoReturn
 
 from service.errors import InvalidUpload
 
-MAX_CONTAINERS = 1 << 17
-"""Lists and objects of one document. An empty list is three bytes of JSON, and some sixty of Python's memory."""
+MAX_BRACKETS = 1 << 17
+"""Lists, objects and their members of one document. An empty list is three bytes of JSON, and some sixty in memory."""
 
 
 def read_json(data: bytes | memoryview) -> object:
@@ -16,8 +16,8 @@ def read_json(data: bytes | memoryview) -> object:
         InvalidUpload: it is not one, has a member twice, or is nested too deeply.
     """
     text = bytes(data)
-    if text.count(b"[") + text.count(b"{") > MAX_CONTAINERS:
-        raise InvalidUpload(f"body: too many lists and objects, must be at most {MAX_CONTAINERS}")
+    if sum(text.count(mark) for mark in (b"[", b"{", b":")) > MAX_BRACKETS:
+        raise InvalidUpload(f"body: too many lists, objects and members, must be at most {MAX_BRACKETS}")
     try:
         value: object = json.loads(text.decode(), object_pairs_hook=_members, parse_constant=_refuse_constant)
     except RecursionError:

@@ -32,31 +32,35 @@ class Upload:
 
     pictures: tuple[bytes, ...]
     several: bool
-    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """What a body says it is; the boundary is a form's."""
+
+    kind: str
+    boundary: bytes = b""
 
 
 async def read_upload(request: Request, max_bytes: int, timeout_s: float) -> bytes:
-    """The bytes of the one picture that a request carries. Raises as `read_pictures` does."""
-    return (await read_pictures(request, max_bytes, timeout_s, max_pictures=1)).pictures[0]
+    """The bytes of the one picture that a request carries. Raises as the three functions below do."""
+    media_type = media_type_of(request)
+    body = await read_body(request, max_bytes, timeout_s)
+    return parse_pictures(body, media_type, max_pictures=1).pictures[0]
 
 
-async def read_pictures(request: Request, max_bytes: int, timeout_s: float, max_pictures: int) -> Upload:
-    """The bytes of the pictures that a request carries.
+def parse_pictures(body: bytes, media_type: MediaType, max_pictures: int) -> Upload:
+    """The pictures in a body.
 
     Raises:
-        UnsupportedUpload: another media type, or an encoded body.
-        BodyTooLarge: more bytes than the limit, as declared or as counted.
-        UploadTooSlow: not all of it came in time.
         InvalidUpload: empty, not the form or JSON it says it is, or more pictures than the limit.
     """
-    kind, boundary = _media_type(request)
-    body = await read_body(request, max_bytes, timeout_s)
-    if kind == FORM_TYPE:
-        upload = _parse_form(body, boundary, max_pictures)
-    elif kind == JSON_TYPE:
-        upload = await asyncio.to_thread(_parse_json, body, max_pictures)
+    if media_type.kind == FORM_TYPE:
+        upload = _parse_form(body, media_type.boundary, max_pictures)
+    elif media_type.kind == JSON_TYPE:
+        upload = _parse_json(body, max_pictures)
     else:
-        upload = Upload((body,), False, len(body))
+        upload = Upload((body,), False)
     if not all(upload.pictures):
         raise InvalidUpload("The picture is empty.")
     return upload
@@ -90,8 +94,13 @@ def is_raw(request: Request) -> bool:
     return header.partition(";")[0].strip().lower() not in (FORM_TYPE, JSON_TYPE)
 
 
-def _media_type(request: Request) -> tuple[str, bytes]:
-    """(media type, boundary of a form)."""
+def media_type_of(request: Request) -> MediaType:
+    """What a request's body says it is.
+
+    Raises:
+        UnsupportedUpload: another media type, or an encoded body.
+        InvalidUpload: a form without a boundary.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedUpload("Content-Encoding is not supported: send the picture as it is.")
     header = request.headers.get("content-type", "")
@@ -105,7 +114,7 @@ def _media_type(request: Request) -> tuple[str, bytes]:
     boundary = options.get(b"boundary", b"")
     if media_type == FORM_TYPE and not 1 <= len(boundary) <= 70:  # RFC 2046, section 5.1.1
         raise InvalidUpload("The form's boundary must have 1 to 70 characters.")
-    return media_type, boundary
+    return MediaType(media_type, boundary)
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
@@ -115,13 +124,13 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
 def _parse_json(body: bytes, max_pictures: int) -> Upload:
     document = read_json(body)
     if isinstance(document, dict) and list(document) == ["image"]:
-        return Upload((_decode_base64(document["image"], "image"),), False, len(body))
+        return Upload((_decode_base64(document["image"], "image"),), False)
     if isinstance(document, dict) and list(document) == ["instances"]:
         instances = document["instances"]
         if not isinstance(instances, list) or not 1 <= len(instances) <= max_pictures:
             raise InvalidUpload(f"instances: must be a list of 1..{max_pictures} pictures")
         pictures = (_decode_instance(instance, f"instances[{index}]") for index, instance in enumerate(instances))
-        return Upload(tuple(pictures), True, len(body))
+        return Upload(tuple(pictures), True)
     raise InvalidUpload('body: must be {"image": BASE64} or {"instances": [{"b64": BASE64}, ...]}')
 
 
@@ -152,7 +161,7 @@ def _parse_form(body: bytes, boundary: bytes, max_pictures: int) -> Upload:
         raise InvalidUpload("The form is cut short.")
     if not form.contents:
         raise InvalidUpload(f"The form has no field {FIELD}.")
-    return Upload(tuple(bytes(content) for content in form.contents), len(form.contents) > 1, len(body))
+    return Upload(tuple(bytes(content) for content in form.contents), len(form.contents) > 1)
 
 
 class _Form:

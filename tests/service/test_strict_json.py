@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidUpload
-from service.strict_json import MAX_CONTAINERS, read_json
+from service.strict_json import MAX_BRACKETS, read_json
 from tests.service.oip.drawn import ANY_JSON
 
 
@@ -35,7 +35,7 @@ INVALID = [
     (b"[-Infinity]", "body: -Infinity is not JSON"),
     (b"[" * 100_000 + b"]" * 100_000, "body: nested too deeply"),
     (b"[" + b"9" * 5000 + b"]", "body: a number has too many digits"),
-    (b"[" * (MAX_CONTAINERS + 1), f"body: too many lists and objects, must be at most {MAX_CONTAINERS}"),
+    (b"[" * (MAX_BRACKETS + 1), f"body: too many lists, objects and members, must be at most {MAX_BRACKETS}"),
 ]
 
 
@@ -46,13 +46,31 @@ def test_what_is_no_strict_json_is_refused(data: bytes, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("element", [b'"aa",', b"1e1,", b"257,"])
+def test_a_document_takes_bounded_memory(element: bytes) -> None:
+    document = b'["' + "😀".encode() + b'",' + element * 200_000 + b"1]"
+    tracemalloc.start()
+    read_json(document)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * len(document)
+
+
 def test_as_many_lists_as_the_limit_are_read() -> None:
-    data = b"[" + b",".join([b"[]"] * (MAX_CONTAINERS - 1)) + b"]"
-    assert read_json(data) == [[]] * (MAX_CONTAINERS - 1)
+    data = b"[" + b",".join([b"[]"] * (MAX_BRACKETS - 1)) + b"]"
+    assert read_json(data) == [[]] * (MAX_BRACKETS - 1)
 
 
-def test_empty_lists_take_bounded_memory() -> None:
-    bomb = b"[" + b"[]," * 2_000_000 + b"[]]"
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"[" + b"[]," * 2_000_000 + b"[]]",
+        b"[" + b"{}," * 2_000_000 + b"{}]",
+        b"{" + b",".join(b'"%x":1' % number for number in range(500_000)) + b"}",
+    ],
+    ids=["lists", "objects", "members"],
+)
+def test_what_takes_much_more_memory_than_json_is_refused_unread(bomb: bytes) -> None:
     tracemalloc.start()
     with pytest.raises(InvalidUpload):
         read_json(bomb)

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from service.errors import BodyTooLarge, InvalidUpload, UnsupportedUpload, UploadTooSlow
-from service.uploads import Upload, read_pictures, read_upload
+from service.uploads import Upload, media_type_of, parse_pictures, read_upload
 from tests.service.drawings import form, form_of_files, png
 
 PNG = {"Content-Type": "image/png"}
@@ -34,18 +34,10 @@ def upload(
     return asyncio.run(read_upload(Request(scope, receive), limit, timeout_s))
 
 
-def uploads(body: bytes, headers: Mapping[str, str], max_pictures: int = 3) -> Upload:
-    """What comes of a request with this body."""
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
-    }
-    return asyncio.run(read_pictures(Request(scope, receive), 10_000, 5.0, max_pictures))
+def uploads(body: bytes, headers: Mapping[str, str]) -> Upload:
+    """What comes of a request with this body, that may carry three pictures."""
+    fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return parse_pictures(body, media_type_of(Request({"type": "http", "method": "POST", "headers": fields})), 3)
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "image/webp", "IMAGE/PNG", "image/png; charset=x"])
@@ -164,16 +156,16 @@ def test_two_pictures_in_a_form_are_refused_where_one_is_wanted() -> None:
 
 def test_a_form_may_have_several_pictures() -> None:
     body, headers = form_of_files([b"first", b"second", b"third"])
-    assert uploads(body, headers) == Upload((b"first", b"second", b"third"), True, len(body))
+    assert uploads(body, headers) == Upload((b"first", b"second", b"third"), True)
     body, headers = form_of_files([b"only"])
-    assert uploads(body, headers) == Upload((b"only",), False, len(body))
+    assert uploads(body, headers) == Upload((b"only",), False)
 
 
 JSON = {"Content-Type": "application/json"}
 
 
 def test_json_carries_one_picture_or_several_in_base64() -> None:
-    assert uploads(b'{"image": "YWJj"}', JSON) == Upload((b"abc",), False, 17)
+    assert uploads(b'{"image": "YWJj"}', JSON) == Upload((b"abc",), False)
     several = uploads(b'{"instances": [{"b64": "YWJj"}, {"b64": "eA=="}]}', JSON)
     assert (several.pictures, several.several) == ((b"abc", b"x"), True)
     assert uploads(b'{"instances": [{"b64": "eA=="}]}', JSON).several
