@@ -25,6 +25,7 @@ _Key = tuple[str, int]
 RETRY_DAMAGED_AFTER_S = 30.0
 
 _UNAVAILABLE = "The model cannot be used at the moment."
+_UNLOADED = "The model is unloaded."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +90,7 @@ class Models:
         """
         name = name or self._only_name()
         if name in self._unloaded:
-            raise ModelUnavailable("The model is unloaded.")
+            raise ModelUnavailable(_UNLOADED)
         latest = self._latest.get(name)
         if latest is not None and version in (None, latest.version):
             return latest
@@ -180,6 +181,9 @@ class Models:
         finally:
             del self._loading[key]
         self._damaged_until_s.pop(key, None)
+        if key[0] in self._unloaded:  # while this was loading
+            self._metrics.remove_model(*key)
+            raise ModelUnavailable(_UNLOADED)
         self._spare[key] = model
         while len(self._spare) > self._spare_versions:
             (name, version), _ = self._spare.popitem(last=False)
