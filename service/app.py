@@ -19,13 +19,17 @@ from service.lifecycle import Lifecycle
 from service.loading import LoadedModel, Loader
 from service.metrics import Metrics
 from service.models import Models
+from service.oip.backend import Backend
+from service.oip.inference import Inferences
+from service.oip.schemas import REQUEST_SHAPES
+from service.oip.statistics import Statistics
 from service.pictures import limit_pixels
 from service.predictions import Predictor
-from service.problems import Problem, answer_crash, install_handlers
+from service.problems import Problem, ProtocolProblem, answer_crash, install_handlers
 from service.residency import Residency
 from service.routes import ROUTERS
 from service.settings import Settings
-from service.state import Application
+from service.state import Application, Protocol
 
 STOP_TIMEOUT_S = 1.0  # for an engine that hangs: requests have had their grace by then
 
@@ -52,6 +56,7 @@ def build_app(settings: Settings) -> FastAPI:
             await parts.models.stop()
             parts.queue.stop(STOP_TIMEOUT_S)
             parts.predictor.stop()
+            parts.protocol.backend.stop()
 
     app = FastAPI(
         title="csrve",
@@ -68,7 +73,7 @@ def build_app(settings: Settings) -> FastAPI:
     install_handlers(app)
     app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes, timeout_s=settings.upload_timeout_s)
     app.add_middleware(RequestRecords, listener=_counter(parts.metrics), crash_handler=answer_crash)
-    _document_problem(app)
+    _document_shapes(app)
     return app
 
 
@@ -77,7 +82,8 @@ def _build_parts(settings: Settings) -> Application:
     limit_pixels(settings.max_pixels)
     queue = InferenceQueue(settings.queue_limit, settings.max_batch, settings.parallel_batches)
     try:
-        models = _build_models(settings, metrics, queue)
+        store = Store(settings.store)
+        models = _build_models(settings, store, metrics, queue)
     except (StoreError, EngineError, NoRoom) as error:
         raise SettingsError(str(error)) from None
     if not models.names() or (settings.preload == "all" and not models.all()):
@@ -91,7 +97,10 @@ def _build_parts(settings: Settings) -> Application:
     )
     predictor = Predictor(settings, models, queue, comparisons, lifecycle)
     metrics.requests.watch(lambda: queue.depth, lambda: predictor.in_flight, lambda: lifecycle.status == "ok")
-    return Application(settings, metrics, models, queue, comparisons, predictor, lifecycle)
+    backend = Backend(settings, store, models, queue, predictor)
+    statistics = Statistics()
+    protocol = Protocol(backend, statistics, Inferences(backend, statistics))
+    return Application(settings, metrics, models, queue, comparisons, predictor, lifecycle, protocol)
 
 
 def _check_splits(settings: Settings, models: Models) -> None:
@@ -102,7 +111,7 @@ def _check_splits(settings: Settings, models: Models) -> None:
                 raise SettingsError(f'{split.kind} "{split}": model "{name}", must be one of {names}')
 
 
-def _build_models(settings: Settings, metrics: Metrics, queue: InferenceQueue) -> Models:
+def _build_models(settings: Settings, store: Store, metrics: Metrics, queue: InferenceQueue) -> Models:
     def enter(model: LoadedModel) -> None:
         queue.keep(model.plan, model.series.batch_size.observe)
 
@@ -116,7 +125,6 @@ def _build_models(settings: Settings, metrics: Metrics, queue: InferenceQueue) -
 
     residency = Residency(settings.max_resident_bytes, enter, leave, metrics.models.evictions.inc)
     metrics.models.watch(lambda: residency.resident_bytes, settings.max_resident_bytes)
-    store = Store(settings.store)
     loader = Loader(store, compile_bundle, metrics.models)
     intake = Intake(loader, residency, metrics.models, settings.deadline_s)
     models = Models(store, intake, residency, metrics.models, settings.default_model)
@@ -131,7 +139,8 @@ def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:
     """Counts each prediction by how it ended."""
 
     def count(record: RequestRecord) -> None:
-        if record.path != "/predict" or record.method != "POST":
+        inference = record.path.startswith("/v2/models/") and record.path.endswith("/infer")
+        if record.method != "POST" or not (record.path == "/predict" or inference):
             return
         if record.status:
             metrics.requests.count_answer(record.status, record.code, record.protocol)
@@ -141,10 +150,19 @@ def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:
     return count
 
 
-def _document_problem(app: FastAPI) -> None:
-    """Put the shape of errors among OpenAPI's schemas, and take out the one FastAPI would answer with."""
+def _document_shapes(app: FastAPI) -> None:
+    """Put shapes among OpenAPI's schemas that no route's types name, and take out FastAPI's own of errors.
+
+    FastAPI adds its own to each route that has a parameter, in a path too, where none of ours can be invalid.
+    """
     schema = app.openapi()
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = Problem.model_json_schema()
+    for kind in (Problem, ProtocolProblem, *REQUEST_SHAPES):
+        shape = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(shape.pop("$defs", {}))
+        schemas[kind.__name__] = shape
+    for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+        if "HTTPValidationError" in str(operation["responses"].get("422")):
+            del operation["responses"]["422"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

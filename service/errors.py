@@ -9,6 +9,8 @@
     └── RequestError               an answer that is not 200: status, code and detail go to the client
         ├── UndecodablePicture     400
         ├── InvalidUpload          400
+        ├── InvalidInference       400
+        ├── Forbidden              403
         ├── ModelNotServed         404
         ├── UploadTooSlow          408
         ├── BodyTooLarge           413
@@ -16,6 +18,7 @@
         ├── UnsupportedUpload      415
         ├── InvalidQuery           422
         ├── InferenceFailed        500
+        ├── NotSupported           501
         ├── ModelUnavailable       503, with Retry-After
         ├── Overloaded             503, with Retry-After
         ├── Draining               503, with Retry-After
@@ -73,6 +76,20 @@ class InvalidUpload(RequestError):
     code = "invalid_upload"
 
 
+class InvalidInference(RequestError):
+    """A field or tensor of an inference request breaks its rule. The message is place, value, rule."""
+
+    status = 400
+    code = "invalid_inference"
+
+
+class Forbidden(RequestError):
+    """A call that needs the admin token."""
+
+    status = 403
+    code = "forbidden"
+
+
 class ModelNotServed(RequestError):
     """No such model or version."""
 
@@ -120,6 +137,13 @@ class InferenceFailed(RequestError):
 
     status = 500
     code = "inference_failed"
+
+
+class NotSupported(RequestError):
+    """A part of the protocol that is not served here."""
+
+    status = 501
+    code = "not_supported"
 
 
 class ModelUnavailable(RequestError):

@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,10 +21,10 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _option(default: Any, explanation: str) -> Any:
+def _option(default: Any, explanation: str, *, secret: bool = False) -> Any:
     if callable(default):
         return field(default_factory=default, metadata={"help": explanation})
-    return field(default=default, metadata={"help": explanation})
+    return field(default=default, metadata={"help": explanation}, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,11 @@ class Settings:
     drain_delay_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
     grace_s: float = _option(10.0, "how long requests in flight may take after that")
     log_level: str = _option("info", "debug, info, warning or error")
+    admin_token: str = _option(
+        "",
+        "who sends it may load and unload models; nobody may without one (the variable hides it from ps)",
+        secret=True,
+    )
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -68,6 +74,8 @@ class Settings:
             raise SettingsError(f'device "{self.device}", must be cpu, cuda or cuda:N')
         if self.log_level not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
+        if self.admin_token and not _TOKEN.fullmatch(self.admin_token):
+            raise SettingsError("admin_token: must be 16..256 ASCII characters, none of them a space")  # never shown
         try:
             if self.default_model:
                 check_model_name(self.default_model)
@@ -90,6 +98,7 @@ class Settings:
         return {name: bool(value) if name.endswith("_token") else value for name, value in values.items()}
 
 
+_TOKEN = re.compile(r"[!-~]{16,256}")
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("port", 0, 65_535),
     ("threads", 1, 1024),

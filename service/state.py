@@ -9,8 +9,20 @@ from service.inference import InferenceQueue
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.models import Models
+from service.oip.backend import Backend
+from service.oip.inference import Inferences
+from service.oip.statistics import Statistics
 from service.predictions import Predictor
 from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Protocol:
+    """What the routes of /v2 need."""
+
+    backend: Backend
+    statistics: Statistics
+    inferences: Inferences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +36,7 @@ class Application:
     comparisons: Comparisons
     predictor: Predictor
     lifecycle: Lifecycle
+    protocol: Protocol
 
 
 def application(request: Request) -> Application:

@@ -16,7 +16,17 @@ from service.settings import Settings
 from tests.service.asgi import parts_of
 from tests.service.drawings import png
 
+OF_A_MODEL = {("GET", ""), ("GET", "/ready"), ("GET", "/config"), ("GET", "/stats"), ("POST", "/infer")}
 SURFACE = {
+    ("GET", "/v2"),
+    ("GET", "/v2/health/live"),
+    ("GET", "/v2/health/ready"),
+    ("GET", "/v2/models/stats"),
+    *((method, "/v2/models/{name}" + path) for method, path in OF_A_MODEL),
+    *((method, "/v2/models/{name}/versions/{version}" + path) for method, path in OF_A_MODEL),
+    ("POST", "/v2/repository/index"),
+    ("POST", "/v2/repository/models/{name}/load"),
+    ("POST", "/v2/repository/models/{name}/unload"),
     ("POST", "/predict"),
     ("GET", "/models"),
     ("GET", "/models/{name}"),
@@ -39,6 +49,13 @@ def test_the_addresses_are_these_and_no_others(steady_client: TestClient) -> Non
         "/MODELS",
         "/x/%2e%2e/models",
         "/predict/x",
+        "/v2/models",
+        "/v2/models/",
+        "/v2/health",
+        "/v2/logging",
+        "/v2/trace/setting",
+        "/v2/systemsharedmemory/status",
+        "/v2/repository/x/models/colour/load",
     ):
         assert steady_client.get(path).status_code == 404, path
 
@@ -64,7 +81,8 @@ def test_every_error_is_documented_as_a_problem(steady_client: TestClient) -> No
 
 def test_the_body_of_a_prediction_is_documented(steady_client: TestClient) -> None:
     body = steady_client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
-    assert set(body["content"]) == {"image/png", "image/jpeg", "image/webp", "multipart/form-data"}
+    kinds = {"image/png", "image/jpeg", "image/webp", "multipart/form-data", "application/json"}
+    assert set(body["content"]) == kinds
 
 
 def test_a_store_without_a_model_that_can_be_served_is_refused(tmp_path: Path) -> None:

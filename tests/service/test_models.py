@@ -383,3 +383,60 @@ def test_the_details_account_for_every_byte(models: Models, encoded_grey: bytes)
     assert all(layer.bundle_bytes == sum(layer.bytes_by_kind.values()) > 0 for layer in details.layers)
     assert details.nonzeros == sum(layer.nonzeros for layer in details.layers)
     assert (details.preprocessing.height, details.preprocessing.width) == (12, 10)
+
+
+def test_what_was_loading_when_its_model_was_unloaded_is_not_kept(models: Models, compiler: Compiler) -> None:
+    async def main() -> None:
+        compiler.open.clear()
+        loading = asyncio.create_task(models.find("colour", 1))
+        await asyncio.sleep(0.01)
+        await models.unload("colour")
+        compiler.open.set()
+        with pytest.raises(ModelUnavailable) as caught:
+            await loading
+        assert str(caught.value) == "The model is unloaded."
+        assert found(models) == [("grey", 1)]
+        assert (await models.load("colour")).version == 2
+        assert found(models) == [("colour", 2), ("grey", 1)]
+
+    asyncio.run(main())
+
+
+def test_an_unloaded_model_is_found_by_nobody(models: Models, metrics: Metrics) -> None:
+    async def main() -> None:
+        held = await models.find("colour", 1)
+        await models.unload("colour")
+        await models.unload("colour")
+        for version in (None, 1, 2):
+            with pytest.raises(ModelUnavailable):
+                await models.find("colour", version)
+        assert 'model="colour"' not in metrics.render("")[0].decode()
+        assert held.plan.classes == 4  # who has it, keeps it
+
+    asyncio.run(main())
+
+
+def test_loading_replaces_the_version_that_was_latest(models: Models, store: Store, encoded: bytes) -> None:
+    async def main() -> None:
+        await models.find("colour", 1)
+        store.publish("colour", encoded, 3)
+        assert (await models.load("colour")).version == 3
+        assert (await models.find("colour", None)).version == 3
+        assert found(models) == [("colour", 1), ("colour", 3), ("grey", 1)]
+
+    asyncio.run(main())
+
+
+def test_only_what_is_in_the_store_is_loaded_and_unloaded(models: Models, tmp_path: Path) -> None:
+    async def main() -> None:
+        for name in ("nothing", "../colour"):
+            with pytest.raises(ModelNotServed):
+                await models.load(name)
+            with pytest.raises(ModelNotServed):
+                await models.unload(name)
+        damage(tmp_path, "colour", 2)
+        with pytest.raises(ModelUnavailable):
+            await models.load("colour")
+        assert (await models.find("colour", None)).version == 2
+
+    asyncio.run(main())

@@ -6,69 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.service.drawings import png
-
-
-@dataclass
-class Service:
-    process: "subprocess.Popen[str]"
-    port: int
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
-
-    def exchange(self, data: bytes) -> bytes:
-        """Everything that comes back until the server closes."""
-        with self.connect() as connection:
-            connection.sendall(data)
-            return receive_all(connection)
-
-    def get(self, path: str) -> int:
-        return int(self.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()).split()[1])
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
-
-
-def receive_all(connection: socket.socket) -> bytes:
-    received = b""
-    while part := connection.recv(65_536):
-        received += part
-    return received
-
-
-@contextmanager
-def serving(store: Path, *flags: str) -> Iterator[Service]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "service", "--store", str(store), "--port", str(port), "--threads", "1", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    service = Service(process, port)
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "Uvicorn running" in line:
-                break
-        reader = threading.Thread(target=process.stderr.read)  # or a full pipe would hold its log up
-        reader.start()
-        yield service
-        process.kill()
-        reader.join()
-    finally:
-        process.kill()
-        process.communicate()
+from tests.service.processes import Service, receive_all, serving
 
 
 @pytest.fixture

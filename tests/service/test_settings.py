@@ -68,3 +68,9 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
 def test_devices(device: str) -> None:
     assert Settings(store=Path("a"), device=device).device == device
+
+
+def test_the_admin_token_is_not_shown() -> None:
+    settings = read_settings(["--store", "a"], {"CSRVE_ADMIN_TOKEN": "0123456789abcdef"})
+    assert settings.admin_token == "0123456789abcdef"
+    assert "0123456789" not in repr(settings)
