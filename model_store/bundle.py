@@ -111,10 +111,28 @@ def decode_bundle(data: bytes) -> Bundle:
     Raises:
         BundleError: one of its kinds, in bounded time and memory, whatever the bytes are.
     """
+    return decode_coded(check_bundle(data))
+
+
+def check_bundle(data: bytes) -> CodedBundle:
+    """The first part of `decode_bundle`: digest, fields, limits and shapes are checked, no stream is decoded.
+
+    Raises:
+        BundleError: one of its kinds.
+    """
     coded = parse(data)
-    identity = coded.identity
     shapes = [tensor.shape for tensor in coded.tensors]
-    infer_shapes(coded.graph, shapes, identity.preprocessing.input_shape)
+    infer_shapes(coded.graph, shapes, coded.identity.preprocessing.input_shape)
+    return coded
+
+
+def decode_coded(coded: CodedBundle) -> Bundle:
+    """The second part of `decode_bundle`: the tensors out of their streams.
+
+    Raises:
+        MalformedBundle: a stream does not decode to what its tensor says.
+    """
+    identity = coded.identity
     return Bundle(
         identity.architecture,
         identity.preprocessing,

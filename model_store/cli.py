@@ -1,6 +1,7 @@
-"""`python -m model_store ls|show|verify|publish|rm|export|recode`: look into a store and change what it holds.
+"""`python -m model_store ls|show|verify|publish|alias|rm|export|recode`: look into a store and change what it holds.
 
-A bundle is named by a file (a path that has a "/" or ends in .csrve) or as NAME or NAME:VERSION of the store.
+A bundle is named by a file (a path that has a "/" or ends in .csrve), or as NAME, NAME:VERSION or NAME:ALIAS of the
+store.
 Exit codes: 0 all well; 1 `verify` found a problem; 2 it could not be done, and one line on stderr says why.
 """
 
@@ -21,6 +22,7 @@ from model_store.findings import Finding
 from model_store.folder import Folder
 from model_store.limits import MAX_BUNDLE_BYTES
 from model_store.names import check_version
+from model_store.references import parse_reference
 from model_store.store import Store
 from model_store.stream_costs import render_stream_costs, stream_costs
 
@@ -55,26 +57,33 @@ def _parser() -> argparse.ArgumentParser:
     listing = command("ls", _list, "List models, their versions and sizes.")
     listing.add_argument("--json", action="store_true", help="print JSON")
     showing = command("show", _show, "Print what a bundle is, and where its bytes go.")
-    showing.add_argument("bundle", help="FILE, NAME or NAME:VERSION")
+    showing.add_argument("bundle", help="FILE, NAME, NAME:VERSION or NAME:ALIAS")
     showing.add_argument("--json", action="store_true", help="print JSON")
     showing.add_argument(
         "--streams", action="store_true", help="also each stream's entropy, and what the other coder would take"
     )
     verifying = command("verify", _verify, "Decode one bundle, or everything in the store.")
-    verifying.add_argument("bundle", nargs="?", help="FILE, NAME or NAME:VERSION (default: the whole store)")
+    verifying.add_argument(
+        "bundle", nargs="?", help="FILE, NAME, NAME:VERSION or NAME:ALIAS (default: the whole store)"
+    )
     publishing = command("publish", _publish, "Add a bundle to the store, which is made where it is missing.")
     publishing.add_argument("file", type=Path)
     publishing.add_argument("name", help="the model's name")
     publishing.add_argument("--version", help="a number (default: the one after the latest)")
+    naming = command("alias", _alias, "List a model's aliases, or name a version so that the name can be moved later.")
+    naming.add_argument("name", help="the model's name")
+    naming.add_argument("alias", nargs="?", help="1..32 of [a-z0-9_-], a letter first")
+    naming.add_argument("version", nargs="?", help="the number of the version it is to mean")
+    naming.add_argument("--remove", action="store_true", help="remove the alias; its version stays")
     removing = command("rm", _remove, "Remove one version of a model.")
     removing.add_argument("bundle", help="NAME:VERSION")
     exporting = command("export", _export, "Write a bundle's network, dense, in another format.")
-    exporting.add_argument("bundle", help="FILE, NAME or NAME:VERSION")
+    exporting.add_argument("bundle", help="FILE, NAME, NAME:VERSION or NAME:ALIAS")
     exporting.add_argument("--format", required=True, choices=sorted(_EXPORTS))
     recoding = command(
         "recode", _recode, "Write a bundle anew, coded otherwise: the same weights, the same provenance."
     )
-    recoding.add_argument("bundle", help="FILE, NAME or NAME:VERSION")
+    recoding.add_argument("bundle", help="FILE, NAME, NAME:VERSION or NAME:ALIAS")
     recoding.add_argument("--coder", default="huffman", choices=get_args(CodingChoice), help="(default: huffman)")
     for writing in (exporting, recoding):
         writing.add_argument("--output", required=True, type=Path)
@@ -145,12 +154,29 @@ def _publish(options: argparse.Namespace) -> int:
     return 0
 
 
+def _alias(options: argparse.Namespace) -> int:
+    store, name, alias = _open_store(options), options.name, options.alias
+    if alias is None:
+        for known, version in store.aliases(name).items():
+            print(f"{name}:{known}: version {version}")
+    elif options.remove:
+        store.remove_alias(name, alias)
+        print(f"{name}:{alias}: removed")
+    elif options.version is None:
+        print(f"{name}:{alias}: version {store.resolve(name, alias)}")
+    else:
+        version = check_version(options.version)
+        store.set_alias(name, alias, version)
+        print(f"{name}:{alias}: version {version}")
+    return 0
+
+
 def _remove(options: argparse.Namespace) -> int:
-    name, version = _parse_reference(options.bundle)
-    if version is None:
-        raise InvalidName(f'"{name}": must name a version to remove, as NAME:VERSION')
-    _open_store(options).remove(name, version)
-    print(f"{name}:{version}: removed")
+    reference = parse_reference(options.bundle)
+    if not isinstance(reference.selector, int):
+        raise InvalidName(f'"{options.bundle}": must name a version to remove, as NAME:VERSION')
+    _open_store(options).remove(reference.name, reference.selector)
+    print(f"{reference}: removed")
     return 0
 
 
@@ -209,7 +235,9 @@ def _read(options: argparse.Namespace) -> bytes:
     """The bytes of the bundle that the command line names."""
     if "/" in options.bundle or options.bundle.endswith(".csrve"):
         return _read_file(Path(options.bundle))
-    return _open_store(options).read(*_parse_reference(options.bundle)).data
+    reference, store = parse_reference(options.bundle), _open_store(options)
+    version = store.resolve(reference.name, reference.selector) if reference.selector is not None else None
+    return store.read(reference.name, version).data
 
 
 def _read_file(path: Path) -> bytes:
@@ -227,11 +255,6 @@ def _resolve(path: Path) -> Path:
         return path.resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise StoreUnavailable(f'"{path}": {getattr(error, "strerror", None) or error}') from error
-
-
-def _parse_reference(text: str) -> tuple[str, int | None]:
-    name, colon, version = text.partition(":")
-    return name, check_version(version) if colon else None
 
 
 def _open_store(options: argparse.Namespace) -> Store:

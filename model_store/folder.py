@@ -111,6 +111,17 @@ class Folder:
             raise StoreUnavailable(f'cannot read "{path}": its size changed meanwhile')
         return data
 
+    def stamp(self, name: str) -> str:
+        """What tells a file from the one that had its name before: inode, size and time of change. Only to compare.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StoreUnavailable: it cannot be looked at.
+        """
+        with _doing("look at", self._path(name), FileNotFoundError):
+            status = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        return f"{status.st_ino}-{status.st_size}-{status.st_ctime_ns}"
+
     def ensure(self, name: str) -> None:
         """Make the folder `name` in this one, if it is missing, so that it survives a crash."""
         path = self._path(name)

@@ -5,9 +5,12 @@ import re
 from model_store.errors import InvalidName
 from model_store.limits import MAX_NAME_LENGTH
 
+LATEST = "latest"  # the highest version, which no alias may be called
+
 _LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _MODEL = re.compile(r"[a-z0-9](?:[a-z0-9._\-]*[a-z0-9])?")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_ALIAS = re.compile(r"[a-z](?:[a-z0-9_\-]{0,30}[a-z0-9])?")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 
 
@@ -28,3 +31,10 @@ def check_version(version: str) -> int:
     if not _VERSION.fullmatch(version):
         raise InvalidName(f"version {version[:20]!r}: must be a decimal number from 1, without leading zeros")
     return int(version)
+
+
+def check_alias(alias: str) -> str:
+    """Return `alias`, or raise InvalidName: 1..32 of [a-z0-9_-], a letter first, not "latest"."""
+    if alias == LATEST or not _ALIAS.fullmatch(alias):
+        raise InvalidName(f'alias {alias[:80]!r}: must be 1..32 of [a-z0-9_-], a letter first, and not "{LATEST}"')
+    return alias

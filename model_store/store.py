@@ -1,6 +1,7 @@
 """The store: a folder of models, each a folder of numbered versions, each version one bundle that never changes.
 
     <root>/<name>/<version>.csrve
+    <root>/<name>/<alias>.alias       a version's number, in decimal
 
 Crash safety. `publish` writes a temporary file, fsyncs it, links it to its final name, unlinks the temporary name and
 fsyncs the folder, having fsynced the root after making the folder. Up to the link the old state stands: what is new is
@@ -11,7 +12,12 @@ durable too. When it raises, the new version may be there or not (a fault can co
 the same bytes again under the same explicit version is safe, and settles it.
 
 A reader sees a version whole or not at all, and keeps what it read when the version is removed meanwhile. Temporary
-files that a crash left are removed by a later `publish` of the same model. The folder needs a file system that has
+files that a crash left are removed by a later `publish` of the same model.
+
+An alias is a name for a version that can be moved to another one: a file of its own, replaced atomically, so that who
+reads it finds the old version or the new, and who moves one alias cannot undo what another did to the next.
+
+The folder needs a file system that has
 hard links, as every local Linux file system and NFS do.
 """
 
@@ -20,12 +26,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_store.alias_files import alias_file_name, read_alias, read_aliases, write_alias
 from model_store.bundle import decode_bundle, digest_of
 from model_store.errors import ModelNotFound, StoreUnavailable, VersionExists
 from model_store.findings import Finding, verify_root
 from model_store.folder import Folder
 from model_store.limits import MAX_BUNDLE_BYTES
-from model_store.names import check_model_name
+from model_store.names import check_alias, check_model_name
 from model_store.version_files import check_number, file_name, is_model, next_number, regular_versions
 
 
@@ -152,6 +159,66 @@ class Store:
             except FileNotFoundError:
                 raise _not_found(name, version) from None
 
+    def aliases(self, name: str) -> dict[str, int]:
+        """A model's aliases, sorted, and the version of each, which may have been removed. Damaged ones are left out.
+
+        Raises as `versions` does, but for a model that has aliases only.
+        """
+        with self._model(check_model_name(name)) as folder:
+            return read_aliases(folder)
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Make an alias, or move it, atomically and durably.
+
+        Raises:
+            InvalidName: no model, alias or version can have that name.
+            ModelNotFound: the model has no such version.
+            StoreUnavailable: a file operation failed; the alias may have moved or not.
+        """
+        check_alias(alias)
+        if check_number(version) not in self.versions(name):
+            raise _not_found(name, version)
+        with self._model(name) as folder:
+            write_alias(folder, alias, version)
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Remove an alias. Raises as `set_alias` does; ModelNotFound where there is none."""
+        with self._model(check_model_name(name)) as folder:
+            try:
+                folder.remove(alias_file_name(check_alias(alias)))
+            except FileNotFoundError:
+                raise _no_alias(name, alias) from None
+
+    def resolve(self, name: str, selector: int | str | None) -> int:
+        """The version that a selector means now: a number itself, an alias, or None for the latest.
+
+        Raises:
+            InvalidName: no model, alias or version can have that name.
+            ModelNotFound: the model has no version, or no such alias. A number is not looked for.
+        """
+        check_model_name(name)
+        if selector is None:
+            return self.latest(name)
+        if isinstance(selector, int):
+            return check_number(selector)
+        with self._model(name) as folder:
+            try:
+                return read_alias(folder, check_alias(selector))
+            except FileNotFoundError:
+                raise _no_alias(name, selector) from None
+
+    def stamp(self, name: str, version: int) -> str:
+        """Text that is another one where the version was removed and published anew. Nothing else can be told from it.
+
+        Raises as `read` does.
+        """
+        check_model_name(name)
+        with self._model(name) as folder:
+            try:
+                return folder.stamp(file_name(check_number(version)))
+            except FileNotFoundError:
+                raise _not_found(name, version) from None
+
     def verify(self) -> list[Finding]:
         """Read and decode every version; list everything in the store, with what is wrong with it."""
         with self._opened() as root:
@@ -203,6 +270,10 @@ def _has_version(root: Folder, name: str) -> bool:
 
 def _stored(name: str, version: int, data: bytes) -> StoredBundle:
     return StoredBundle(name, version, data, digest_of(data))
+
+
+def _no_alias(name: str, alias: str) -> ModelNotFound:
+    return ModelNotFound(f'no alias "{alias}" of model "{name}"')
 
 
 def _not_found(name: str, version: int | None = None) -> ModelNotFound:

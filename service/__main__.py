@@ -26,11 +26,12 @@ def main(arguments: Sequence[str]) -> int:
         _limit_threads(settings.threads)
         # Only now: numpy's BLAS reads its number of threads when it is imported.
         from service.app import build_app
-        from service.logs import configure_logs
+        from service.logs import configure_logs, log
         from service.server import run_server
 
         configure_logs(settings.log_level)
         app = build_app(settings)
+        log("settings", settings.told())
     except SettingsError as error:
         print(f"csrve: {error}", file=sys.stderr)
         return 2

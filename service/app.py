@@ -8,44 +8,61 @@ from fastapi import FastAPI
 from model_store.bundle import Bundle
 from model_store.errors import StoreError
 from model_store.store import Store
+from service.bodies import BodyLimits
+from service.comparisons import Comparisons
 from service.correlation import RequestRecord, RequestRecords
 from service.engine import Plan, compile_plan
-from service.errors import EngineUnavailable, SettingsError
+from service.errors import EngineError, NoRoom, SettingsError
 from service.inference import InferenceQueue
+from service.intake import Intake
+from service.lifecycle import Lifecycle
+from service.loading import LoadedModel, Loader
 from service.metrics import Metrics
 from service.models import Models
+from service.oip.backend import Backend
+from service.oip.inference import Inferences
+from service.oip.schemas import REQUEST_SHAPES
+from service.oip.statistics import Statistics
 from service.pictures import limit_pixels
 from service.predictions import Predictor
-from service.problems import Problem, answer_crash, install_handlers
+from service.problems import Problem, ProtocolProblem, answer_crash, install_handlers
+from service.residency import Residency
 from service.routes import ROUTERS
 from service.settings import Settings
-from service.state import Application, Lifecycle
+from service.state import Application, Protocol
+
+STOP_TIMEOUT_S = 1.0  # for an engine that hangs: requests have had their grace by then
 
 
 def build_app(settings: Settings) -> FastAPI:
     """Load the store's models and build the application that serves them.
 
     Raises:
-        SettingsError: the store cannot be read, holds nothing that can be served or not the model named, or the device
-            cannot be used.
+        SettingsError: the store cannot be read or has not the models named, or the device cannot be used.
     """
     parts = _build_parts(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.queue.start()
+        if settings.poll_s:
+            parts.models.watch(settings.poll_s)
         parts.lifecycle.started = True
         try:
             yield
         finally:
-            parts.lifecycle.draining = True
-            parts.queue.stop()
+            parts.lifecycle.stopping = True
+            await parts.comparisons.stop()
+            await parts.models.stop()
+            parts.queue.stop(STOP_TIMEOUT_S)
             parts.predictor.stop()
+            parts.protocol.backend.stop()
 
     app = FastAPI(
         title="csrve",
         summary="Compressed image classifiers over HTTP",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
@@ -54,51 +71,98 @@ def build_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     install_handlers(app)
+    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes, timeout_s=settings.upload_timeout_s)
     app.add_middleware(RequestRecords, listener=_counter(parts.metrics), crash_handler=answer_crash)
-    _document_problem(app)
+    _document_shapes(app)
     return app
 
 
 def _build_parts(settings: Settings) -> Application:
-    metrics = Metrics()
+    metrics, lifecycle = Metrics(), Lifecycle()
     limit_pixels(settings.max_pixels)
+    queue = InferenceQueue(settings.queue_limit, settings.max_batch, settings.parallel_batches)
+    try:
+        store = Store(settings.store)
+        models = _build_models(settings, store, metrics, queue)
+    except (StoreError, EngineError, NoRoom) as error:
+        raise SettingsError(str(error)) from None
+    if not models.names() or (settings.preload == "all" and not models.all()):
+        raise SettingsError(f'store "{settings.store}": no model that can be served, must have one')
+    if settings.default_model and settings.default_model not in models.names():
+        names = ", ".join(models.names())
+        raise SettingsError(f'default_model "{settings.default_model}", must be one of {names}')
+    _check_splits(settings, models)
+    comparisons = Comparisons(
+        settings.splits(), models, queue, metrics.comparisons, settings.max_batch, settings.deadline_s
+    )
+    predictor = Predictor(settings, models, queue, comparisons, lifecycle)
+    metrics.requests.watch(lambda: queue.depth, lambda: predictor.in_flight, lambda: lifecycle.status == "ok")
+    backend = Backend(settings, store, models, queue, predictor)
+    statistics = Statistics()
+    protocol = Protocol(backend, statistics, Inferences(backend, statistics))
+    return Application(settings, metrics, models, queue, comparisons, predictor, lifecycle, protocol)
+
+
+def _check_splits(settings: Settings, models: Models) -> None:
+    for split in settings.splits():
+        for name in (split.primary, split.candidate.name):
+            if name not in models.names():
+                names = ", ".join(models.names())
+                raise SettingsError(f'{split.kind} "{split}": model "{name}", must be one of {names}')
+
+
+def _build_models(settings: Settings, store: Store, metrics: Metrics, queue: InferenceQueue) -> Models:
+    def enter(model: LoadedModel) -> None:
+        queue.keep(model.plan, model.series.batch_size.observe)
+
+    def leave(model: LoadedModel) -> None:
+        queue.retire(model.plan)
+        if not residency.holds(model.key):
+            metrics.models.remove(model.name, model.version)
 
     def compile_bundle(bundle: Bundle) -> Plan:
         return compile_plan(bundle, settings.device, settings.threads)
 
-    try:
-        models = Models(Store(settings.store), compile_bundle, metrics, settings.spare_versions)
+    residency = Residency(settings.max_resident_bytes, enter, leave, metrics.models.evictions.inc)
+    metrics.models.watch(lambda: residency.resident_bytes, settings.max_resident_bytes)
+    loader = Loader(store, compile_bundle, metrics.models)
+    intake = Intake(loader, residency, metrics.models, settings.deadline_s)
+    models = Models(store, intake, residency, metrics.models, settings.default_model)
+    if settings.preload == "all":
         models.load_latest()
-    except (StoreError, EngineUnavailable) as error:
-        raise SettingsError(str(error)) from None
-    if not models.names():
-        raise SettingsError(f'store "{settings.store}": no model that can be served, must have one')
-    if settings.model and settings.model not in models.names():
-        raise SettingsError(f'model "{settings.model}", must be one of {", ".join(models.names())}')
-    queue = InferenceQueue(settings.queue_limit, settings.max_batch, metrics.batch_size.observe)
-    predictor = Predictor(settings, models, queue, metrics)
-    metrics.watch(lambda: queue.depth, lambda: predictor.in_flight)
-    return Application(settings, metrics, models, queue, predictor, Lifecycle())
+    else:
+        models.preload(settings.preloaded())
+    return models
 
 
 def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:
     """Counts each prediction by how it ended."""
 
     def count(record: RequestRecord) -> None:
-        if record.path != "/predict" or record.method != "POST":
+        inference = record.path.startswith("/v2/models/") and record.path.endswith("/infer")
+        if record.method != "POST" or not (record.path == "/predict" or inference):
             return
         if record.status:
-            metrics.count_answer(record.status, record.code)
+            metrics.requests.count_answer(record.status, record.code, record.protocol)
         else:
-            metrics.count_abandoned()
+            metrics.requests.count_abandoned(record.protocol)
 
     return count
 
 
-def _document_problem(app: FastAPI) -> None:
-    """Put the shape of errors among OpenAPI's schemas, and take out the one FastAPI would answer with."""
+def _document_shapes(app: FastAPI) -> None:
+    """Put shapes among OpenAPI's schemas that no route's types name, and take out FastAPI's own of errors.
+
+    FastAPI adds its own to each route that has a parameter, in a path too, where none of ours can be invalid.
+    """
     schema = app.openapi()
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = Problem.model_json_schema()
+    for kind in (Problem, ProtocolProblem, *REQUEST_SHAPES):
+        shape = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(shape.pop("$defs", {}))
+        schemas[kind.__name__] = shape
+    for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+        if "HTTPValidationError" in str(operation["responses"].get("422")):
+            del operation["responses"]["422"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

@@ -12,8 +12,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.logs import log
+from service.schemas import Timing
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 Listener = Callable[["RequestRecord"], None]
@@ -25,18 +27,32 @@ class RequestRecord:
     """What is known of a request while it is answered.
 
     Attributes:
+        trace_id: of the client's W3C trace, "" for none; so is span_id.
+        protocol: how a prediction was asked for, one of `service.metrics.requests.PROTOCOLS`.
         status: of the answer, 0 where the client went away before it.
         code: the problem's, "" for none.
+        server_timing: the header of that name, "" for none.
         entry: what the log says besides.
     """
 
     request_id: str
     method: str
     path: str
+    trace_id: str = ""
+    span_id: str = ""
     started_s: float = field(default_factory=time.perf_counter)
+    protocol: str = "image"
     status: int = 0
     code: str = ""
+    server_timing: str = ""
     entry: dict[str, object] = field(default_factory=dict)
+
+    def served(self, model: str, version: int, bytes_in: int, batch_size: int, timing: Timing) -> None:
+        """Note who answered, and where the time went; the answer's Server-Timing says so too."""
+        stages = timing.model_dump()
+        self.server_timing = ", ".join(f"{stage};dur={duration_ms:g}" for stage, duration_ms in stages.items())
+        self.entry.update(model=model, version=version, bytes_in=bytes_in, batch_size=batch_size)
+        self.entry.update({f"{stage}_ms": duration_ms for stage, duration_ms in stages.items()})
 
 
 def record_of(request: Request) -> RequestRecord:
@@ -60,7 +76,9 @@ class RequestRecords:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = RequestRecord(_request_id(Headers(scope=scope)), scope["method"], scope["path"])
+        headers = Headers(scope=scope)
+        trace_id, span_id = _trace(headers)
+        record = RequestRecord(_request_id(headers), scope["method"], scope["path"], trace_id, span_id)
         scope.setdefault("state", {})["record"] = record
         send = _recording(record, send)
         try:
@@ -84,7 +102,10 @@ def _recording(record: RequestRecord, send: Send) -> Callable[[Message], Awaitab
     async def recording(message: Message) -> None:
         if message["type"] == "http.response.start":
             record.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = record.request_id
+            if record.server_timing:
+                headers["Server-Timing"] = record.server_timing
         await send(message)
 
     return recording
@@ -94,6 +115,12 @@ def _request_id(headers: Headers) -> str:
     """The client's own, where it is short and plain; a new one otherwise."""
     given = headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _trace(headers: Headers) -> tuple[str, str]:
+    """(trace id, span id) of the client's `traceparent` (W3C Trace Context), or empty."""
+    found = _TRACE_PARENT.fullmatch(headers.get("traceparent", "")[:64])
+    return (found[1], found[2]) if found else ("", "")
 
 
 def _log(record: RequestRecord) -> None:
@@ -107,4 +134,6 @@ def _log(record: RequestRecord) -> None:
         "code": record.code,
         "duration_ms": round(1000 * (time.perf_counter() - record.started_s), 3),
     }
+    if record.trace_id:
+        entry |= {"trace_id": record.trace_id, "span_id": record.span_id}
     log("request", entry | record.entry)

@@ -4,12 +4,15 @@
     ├── SettingsError              a flag, variable, store or port the service cannot start with
     ├── BenchError                 a measurement that cannot be made as asked
     │   └── WorkerFailed           an engine under measurement raised, or its process ended
+    ├── NoRoom                     plans in use, and --max-resident-bytes, leave no room for another
     ├── EngineError
     │   ├── EngineUnavailable      the device asked for cannot be used here
     │   └── EngineFailure          a plan raised, or answered with numbers that are not finite
     └── RequestError               an answer that is not 200: status, code and detail go to the client
         ├── UndecodablePicture     400
         ├── InvalidUpload          400
+        ├── InvalidInference       400
+        ├── Forbidden              403
         ├── ModelNotServed         404
         ├── UploadTooSlow          408
         ├── BodyTooLarge           413
@@ -17,8 +20,10 @@
         ├── UnsupportedUpload      415
         ├── InvalidQuery           422
         ├── InferenceFailed        500
-        ├── ModelUnavailable       503
+        ├── NotSupported           501
+        ├── ModelUnavailable       503, with Retry-After
         ├── Overloaded             503, with Retry-After
+        ├── Draining               503, with Retry-After
         └── DeadlinePassed         504
 
 A RequestError's message is written for the client: never a path, a digest or the name of an exception.
@@ -41,6 +46,10 @@ class BenchError(ServiceError):
 
 class WorkerFailed(BenchError):
     """An engine under measurement raised, or its process ended."""
+
+
+class NoRoom(ServiceError):
+    """The plans in use, or the limit of bytes, leave no room for another."""
 
 
 class EngineError(ServiceError):
@@ -75,6 +84,20 @@ class InvalidUpload(RequestError):
 
     status = 400
     code = "invalid_upload"
+
+
+class InvalidInference(RequestError):
+    """A field or tensor of an inference request breaks its rule. The message is place, value, rule."""
+
+    status = 400
+    code = "invalid_inference"
+
+
+class Forbidden(RequestError):
+    """A call that needs the admin token."""
+
+    status = 403
+    code = "forbidden"
 
 
 class ModelNotServed(RequestError):
@@ -126,20 +149,42 @@ class InferenceFailed(RequestError):
     code = "inference_failed"
 
 
+class NotSupported(RequestError):
+    """A part of the protocol that is not served here."""
+
+    status = 501
+    code = "not_supported"
+
+
 class ModelUnavailable(RequestError):
-    """The model is in the store, but its bundle cannot be used."""
+    """The model is in the store, but its bundle cannot be used, or there is no room for it."""
 
     status = 503
     code = "model_unavailable"
 
+    def __init__(self, message: str = "The model cannot be used at the moment.", retry_after_s: int = 30) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class Overloaded(RequestError):
-    """Too much is waiting already, or the service is stopping."""
+    """Too much is waiting already."""
 
     status = 503
     code = "overloaded"
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Draining(RequestError):
+    """The service is stopping, and takes nothing new. Another replica, or this one's successor, will."""
+
+    status = 503
+    code = "draining"
+
+    def __init__(self, message: str = "The service is stopping.", retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

@@ -1,24 +1,33 @@
-"""The queue before the engine: bounded, one worker thread, batches made of what is waiting.
+"""The engine's threads: they take batches from the lanes, run them, and hand each picture its own answer.
 
-An idle worker takes a lone picture at once; a busy one finds what has come in meanwhile and takes up to `max_batch` of
-the same model. Waiting for more would only add latency. A batch that fails is run again picture by picture, so that a
+An idle engine takes a lone picture at once; a busy one finds what has come in meanwhile and takes up to `max_batch` of
+one model. Waiting for more would only add latency. A batch that fails is run again picture by picture, so that a
 picture the engine cannot bear costs one request.
+
+Threads are shared like this: `parallel_batches` threads serve all lanes (`service.lanes` says in which order), and
+while a batch runs it uses as many threads as the engine was compiled for. No model has a thread of its own, so a store
+of many models costs no threads, and no two batches compete for a core unless `parallel_batches` says so. Copies have
+one thread more: it begins one only where the engine is idle, and a copy that hangs holds up nobody but its own model.
 """
 
 import asyncio
 import logging
+import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from service.engine import Plan
 from service.engine.plan import Array
-from service.errors import InferenceFailed, Overloaded
+from service.errors import Draining, EngineFailure, InferenceFailed, Overloaded
+from service.lanes import Lane, Lanes
 from service.logs import log
+
+MAX_RETRY_AFTER_S = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,129 +39,202 @@ class Outcome:
     ended_s: float
     batch_size: int
 
+    @property
+    def picture_s(self) -> float:
+        """The engine's time for one picture of the batch."""
+        return (self.ended_s - self.started_s) / self.batch_size
+
 
 @dataclass(slots=True, eq=False)
 class _Ticket:
     plan: Plan
+    is_copy: bool
     picture: Array
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Outcome]"
     outcome: Outcome | None = None  # None after a run: the engine failed on it
 
 
-class InferenceQueue:
-    """Runs pictures through plans, one batch at a time."""
+_Taken = tuple[Lane[_Ticket], list[_Ticket]]
+_Take = Callable[[], _Taken | None]
 
-    def __init__(self, limit: int, max_batch: int, observe_batch: Callable[[int], object] = lambda size: None) -> None:
-        self._limit = limit
-        self._max_batch = max_batch
-        self._observe_batch = observe_batch
-        self._waiting: deque[_Ticket] = deque()
-        self._changed = threading.Condition()
+
+class InferenceQueue:
+    """Runs pictures through plans, batch by batch."""
+
+    def __init__(self, limit: int, max_batch: int, parallel_batches: int = 1) -> None:
+        """A queue that is not started yet.
+
+        Args:
+            limit: most pictures waiting for one plan.
+            max_batch: most pictures in one run.
+            parallel_batches: how many plans may run at once.
+        """
+        self._lanes: Lanes[_Ticket] = Lanes(limit, max_batch)
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._idle = threading.Condition(self._lock)  # the copies' own, or their thread would wake for every picture
         self._stopping = False
-        self._batch_seconds = 0.01
-        self._worker = threading.Thread(target=self._work, name="csrve-engine", daemon=True)
+        self._parallel_batches = parallel_batches
+        self._workers = [
+            self._worker(f"csrve-engine-{number}", self._lanes.take, self._changed)
+            for number in range(parallel_batches)
+        ]
+        self._workers.append(self._worker("csrve-copies", self._lanes.take_copy, self._idle))
 
     def start(self) -> None:
-        """Start the worker."""
-        self._worker.start()
+        """Start the workers."""
+        for worker in self._workers:
+            worker.start()
 
-    def stop(self) -> None:
-        """Answer what is waiting, then end the worker. Blocks until it has."""
-        with self._changed:
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Answer what is waiting, then end the workers. Blocks until they have, or until an engine took too long."""
+        with self._lock:
             self._stopping = True
-            self._changed.notify()
-        self._worker.join()
+            self._lanes.drop_copies()
+            self._changed.notify_all()
+            self._idle.notify_all()
+        until_s = time.monotonic() + timeout_s
+        for worker in self._workers:
+            worker.join(max(0.0, until_s - time.monotonic()))
+        if any(worker.is_alive() for worker in self._workers):
+            log("engine still busy", {"timeout_s": timeout_s}, logging.WARNING)
 
     @property
     def depth(self) -> int:
         """Pictures waiting, those being run not counted."""
-        return len(self._waiting)
+        with self._lock:
+            return self._lanes.depth
 
-    async def infer(self, plan: Plan, picture: Array) -> Outcome:
+    @property
+    def retry_after_s(self) -> int:
+        """When the queue will have emptied: what waits, at the mean time a picture took of late; whole seconds."""
+        with self._lock:
+            backlog_s = self._lanes.backlog_s
+        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(backlog_s / self._parallel_batches)))
+
+    def keep(self, plan: Plan, observe_batch: Callable[[int], object] = lambda size: None) -> None:
+        """Remember a plan's pace between batches, and tell `observe_batch` the size of each, until it is retired."""
+        with self._lock:
+            self._lanes.keep(plan, observe_batch)
+
+    def retire(self, plan: Plan) -> None:
+        """Hold a plan no longer than something waits for it."""
+        with self._lock:
+            self._lanes.retire(plan)
+
+    async def infer(self, plan: Plan, picture: Array, *, is_copy: bool = False) -> Outcome:
         """Wait for a picture's turn and its logits. Cancelling gives its place up.
 
+        Args:
+            plan: need not be kept.
+            picture: normalised, float32 [channels, height, width].
+            is_copy: nobody waits for the answer: it is run when the engine has nothing else to do.
+
         Raises:
-            Overloaded: the queue is full, or stopping.
+            Overloaded: the plan's queue is full.
+            Draining: the service is stopping.
             InferenceFailed: the engine failed on this picture.
         """
         loop = asyncio.get_running_loop()
-        ticket = _Ticket(plan, picture, loop, loop.create_future())
-        with self._changed:
-            if self._stopping:
-                raise Overloaded("The service is stopping.")
-            if len(self._waiting) >= self._limit:
-                raise Overloaded("Too many pictures are waiting already.", self._retry_after_s())
-            self._waiting.append(ticket)
-            self._changed.notify()
+        ticket = _Ticket(plan, is_copy, picture, loop, loop.create_future())
+        self._add(ticket)
         try:
             return await ticket.future
         finally:
-            self._give_up(ticket)
+            if ticket.future.cancelled():
+                with self._lock:
+                    self._lanes.discard(ticket)
 
-    def _give_up(self, ticket: _Ticket) -> None:
-        with self._changed:
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
+    def _add(self, ticket: _Ticket) -> None:
+        with self._lock:
+            if self._stopping:
+                raise Draining
+            try:
+                self._lanes.add(ticket)
+            except Overloaded as error:
+                raise Overloaded(str(error), self.retry_after_s) from None
+            (self._idle if ticket.is_copy else self._changed).notify()
 
-    def _retry_after_s(self) -> int:
-        """When the queue will have emptied, at the pace of late."""
-        return max(1, round(self._batch_seconds * (1 + self._limit / self._max_batch)))
+    def _worker(self, name: str, take: _Take, changed: threading.Condition) -> threading.Thread:
+        return threading.Thread(target=self._work, args=(take, changed), name=name, daemon=True)
 
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._stopping:
-                    self._changed.wait()
-                if not self._waiting:
-                    return
-                batch = self._take_batch()
-            self._observe_batch(len(batch))
-            _run(batch)
-            if batch[0].outcome is not None:
-                seconds = batch[0].outcome.ended_s - batch[0].outcome.started_s
-                self._batch_seconds += 0.1 * (seconds - self._batch_seconds)
-            for ticket in batch:
-                _deliver(ticket)
+    def _work(self, take: _Take, changed: threading.Condition) -> None:
+        while self._serve(self._next(take, changed)):
+            pass  # holding no plan: one that was retired is freed while this thread waits
 
-    def _take_batch(self) -> list[_Ticket]:
-        """The oldest picture, and those of the same model behind it."""
-        plan = self._waiting[0].plan
-        batch = [ticket for ticket in self._waiting if ticket.plan is plan][: self._max_batch]
-        for ticket in batch:
-            self._waiting.remove(ticket)
-        return batch
+    def _serve(self, taken: _Taken | None) -> bool:
+        """Run and answer a batch; False where there is none."""
+        if taken is None:
+            return False
+        lane, batch = taken
+        lane.observe_batch(len(batch))
+        _run(lane.plan, batch)
+        _deliver(batch)
+        outcome = batch[0].outcome
+        with self._lock:
+            self._lanes.finish(lane, outcome.picture_s if outcome else None)
+            self._wake()
+        return True
+
+    def _wake(self) -> None:
+        """Tell those who wait that a lane is free."""
+        if self._stopping:
+            self._changed.notify_all()
+            self._idle.notify_all()
+        elif self._lanes.depth:
+            self._changed.notify()
+        elif self._lanes.copies:
+            self._idle.notify()
+
+    def _next(self, take: _Take, changed: threading.Condition) -> _Taken | None:
+        """The next batch, waited for; None where the service stops and nothing waits."""
+        with self._lock:
+            while (taken := take()) is None:
+                if self._stopping and not self._lanes.depth:
+                    return None
+                changed.wait()
+        return taken
 
 
-def _run(batch: list[_Ticket]) -> None:
+def _run(plan: Plan, batch: Sequence[_Ticket]) -> None:
     started_s = time.perf_counter()
     try:
-        logits = batch[0].plan.run(np.stack([ticket.picture for ticket in batch]))
+        logits = plan.run(np.stack([ticket.picture for ticket in batch]))
+        if len(logits) != len(batch):
+            raise EngineFailure(f"{len(logits)} rows of logits, must be {len(batch)}, one a picture")
     except Exception as error:  # whatever an engine raises costs its own request, never the worker
         if len(batch) > 1:
             for ticket in batch:
-                _run([ticket])
+                _run(plan, [ticket])
         else:
-            log("engine failed", {"engine": batch[0].plan.name}, logging.ERROR, error)
+            log("engine failed", {"engine": plan.name}, logging.ERROR, error)
         return
     ended_s = time.perf_counter()
     for ticket, row in zip(batch, logits, strict=True):
         if np.isfinite(row).all():
             ticket.outcome = Outcome(row, started_s, ended_s, len(batch))
         else:
-            log("logits not finite", {"engine": ticket.plan.name}, logging.ERROR)
+            log("logits not finite", {"engine": plan.name}, logging.ERROR)
 
 
-def _deliver(ticket: _Ticket) -> None:
-    def resolve() -> None:
+def _deliver(batch: Sequence[_Ticket]) -> None:
+    """Resolve the tickets' futures, each in its own loop, which is woken once."""
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Ticket]] = defaultdict(list)
+    for ticket in batch:
+        by_loop[ticket.loop].append(ticket)
+    for loop, tickets in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, tickets)
+        except RuntimeError:  # the loop has closed: nobody is left to hear of it
+            log("answer came after the end", {}, logging.WARNING)
+
+
+def _resolve(tickets: Sequence[_Ticket]) -> None:
+    for ticket in tickets:
         if ticket.future.done():
-            return
+            continue
         if ticket.outcome is None:
             ticket.future.set_exception(InferenceFailed("The engine failed on this picture."))
         else:
             ticket.future.set_result(ticket.outcome)
-
-    try:
-        ticket.loop.call_soon_threadsafe(resolve)
-    except RuntimeError:  # the loop has closed: nobody is left to hear of it
-        log("answer came after the end", {}, logging.WARNING)

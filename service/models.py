@@ -1,164 +1,312 @@
-"""The models in memory: the latest version of each at start, any other version when somebody asks for it."""
+"""The models that are served: loaded when they are asked for or at start, followed as the store changes.
+
+`latest` and the aliases are pointers: each means one version, and is moved to another only once that one is loaded and
+warm, in one step between two requests. Requests that began on the old version finish on it; then it is unloaded. Where
+the new version cannot be loaded the pointer stays, so a bad publish costs nothing but a line in the log and a count.
+"""
 
 import asyncio
 import logging
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 
-from model_store.bundle import Bundle, decode_bundle
-from model_store.errors import BundleError, InvalidName, ModelNotFound, StoreUnavailable
-from model_store.names import check_model_name
-from model_store.preprocessing import Preprocessing
-from model_store.store import Store, StoredBundle
-from service.descriptions import describe_model
-from service.engine import Plan
-from service.errors import EngineError, EngineFailure, InvalidQuery, ModelNotServed, ModelUnavailable
+from model_store.errors import BundleError, InvalidName, ModelNotFound, StoreError, StoreUnavailable
+from model_store.names import LATEST
+from model_store.references import Reference, Selector
+from model_store.store import Store
+from service.catalog import Listing, read_catalog
+from service.errors import (
+    EngineFailure,
+    InvalidQuery,
+    ModelNotServed,
+    ModelUnavailable,
+    NoRoom,
+    RequestError,
+)
+from service.intake import Intake, not_served, unavailable
+from service.loading import Key, LoadedModel
 from service.logs import log
-from service.metrics import Metrics
-from service.schemas import ModelDetails
+from service.metrics.models import ModelMetrics
+from service.residency import Residency
 
-Compile = Callable[[Bundle], Plan]
-_Key = tuple[str, int]
-
-RETRY_DAMAGED_AFTER_S = 30.0
-
-_UNAVAILABLE = "The model cannot be used at the moment."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LoadedModel:
-    """A version that is ready to run. The bundle itself is gone: the plan holds the weights its own way."""
-
-    name: str
-    version: int
-    plan: Plan
-    preprocessing: Preprocessing
-    class_names: tuple[str, ...]
-    details: ModelDetails
+__all__ = ["LoadedModel", "Models"]
 
 
 class Models:
-    """Which models are loaded. Used from one event loop; loading runs in threads.
+    """Which models are served. Used from one event loop; loading runs in threads, one version at a time."""
 
-    Of versions that are not the latest at start, `spare_versions` are kept, those used last.
-    """
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        residency: Residency,
+        metrics: ModelMetrics,
+        default_model: str = "",
+    ) -> None:
+        """Nothing loaded yet.
 
-    def __init__(self, store: Store, compile_bundle: Compile, metrics: Metrics, spare_versions: int) -> None:
+        Args:
+            intake: loads out of the store, into the residency.
+            default_model: what no name means; "" where that is an error, unless there is one model only.
+        """
         self._store = store
-        self._compile = compile_bundle
+        self._intake = intake
+        self._residency = residency
         self._metrics = metrics
-        self._spare_versions = spare_versions
-        self._latest: dict[str, LoadedModel] = {}
-        self._spare: OrderedDict[_Key, LoadedModel] = OrderedDict()
-        self._loading: dict[_Key, asyncio.Task[LoadedModel]] = {}
-        self._one_at_a_time = asyncio.Lock()
-        self._damaged_until_s: dict[_Key, float] = {}
+        self._default_model = default_model
+        self._catalog: dict[str, Listing] = {}
+        self._unloaded: set[str] = set()
+        self._pointers: dict[tuple[str, str], int] = {}  # (name, "latest" or alias) -> the version served
+        self._watching: asyncio.Task[None] | None = None
+
+    def look(self) -> None:
+        """See what the store has, before anything is served.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        self._catalog = read_catalog(self._store)
+        for name, listing in self._catalog.items():
+            self._pointers |= {(name, selector): version for selector, version in listing.targets().items()}
 
     def load_latest(self) -> None:
-        """Load every model's latest version. A damaged one is logged and left out; the others are served.
+        """Load every model's latest version before anything is served, as long as there is room for it.
+
+        A damaged one is logged and left out.
 
         Raises:
             StoreUnavailable: the store cannot be read.
             EngineUnavailable: the device cannot be used.
         """
-        for name in self._store.models():
+        self.look()
+        for name in self.names():
             try:
-                self._latest[name] = self._load(name, self._store.latest(name))
+                self._intake.load_now((name, self._pointers[name, LATEST]))
+            except NoRoom:
+                log("model not preloaded", {"model": name, "reason": "no room"}, logging.WARNING)
             except (BundleError, EngineFailure, ModelNotFound, StoreUnavailable) as error:
-                self._metrics.damaged_models.inc()
+                self._metrics.damaged.inc()
                 log("model not served", {"model": name, "reason": str(error)}, logging.ERROR)
+
+    def preload(self, references: Iterable[Reference]) -> None:
+        """Load these versions, all of them, before anything is served.
+
+        Raises:
+            StoreError: one cannot be had, or is damaged.
+            EngineError: the engine cannot hold one, or the device cannot be used.
+            NoRoom: they do not fit in memory together.
+        """
+        self.look()
+        for reference in references:
+            self._intake.load_now((reference.name, self._store.resolve(reference.name, reference.selector)))
 
     def all(self) -> list[LoadedModel]:
         """What is loaded, by name and version."""
-        return sorted([*self._latest.values(), *self._spare.values()], key=lambda model: (model.name, model.version))
+        return self._residency.all()
 
     def names(self) -> list[str]:
-        """The models whose latest version is loaded, sorted."""
-        return sorted(self._latest)
+        """The models that the store had when it was last looked at, sorted."""
+        return sorted(self._catalog)
 
-    async def find(self, name: str, version: int | None) -> LoadedModel:
-        """A model's version, by default the latest at start; loaded now where it is not yet.
+    @property
+    def catalog(self) -> Mapping[str, Listing]:
+        """What the store had when it was last looked at."""
+        return self._catalog
+
+    def aliases_of(self, name: str, version: int) -> list[str]:
+        """What else a version is called at the moment, "latest" included, sorted."""
+        found = (selector for (model, selector), number in self._pointers.items() if (model, number) == (name, version))
+        return sorted(found)
+
+    async def find(self, name: str, selector: Selector = None) -> LoadedModel:
+        """A model's version, loaded now where it is not yet.
+
+        Args:
+            name: "" for the default.
+            selector: a version, an alias, or None for the latest.
 
         Raises:
             InvalidQuery: no name, and more than one model to choose from.
             ModelNotServed: the store has none such.
-            ModelUnavailable: it has, but the bundle cannot be used.
+            ModelUnavailable: it has, but the bundle cannot be used, there is no room for it, or it was unloaded.
         """
         name = name or self._only_name()
-        latest = self._latest.get(name)
-        if latest is not None and version in (None, latest.version):
-            return latest
+        self._check_unloaded(name)
+        number = self._served(name, selector)
+        model = self._residency.get((name, number)) if number is not None else None
+        if model is not None:
+            return model
         try:
-            check_model_name(name)
-            number = version if version is not None else await asyncio.to_thread(self._store.latest, name)
-        except (InvalidName, ModelNotFound):
-            raise _not_served() from None
-        except StoreUnavailable as error:
-            raise _unavailable(name, version, error) from None
-        return await self._find_spare((name, number))
+            return await self._loaded((name, await self._resolve(name, selector)))
+        except ModelNotServed:
+            if isinstance(selector, int) or self._pointers.pop((name, selector or LATEST), None) is None:
+                raise
+        # What it meant was removed since the store was last looked at.
+        return await self._loaded((name, await self._resolve(name, selector)))
+
+    def used(self, model: LoadedModel) -> AbstractContextManager[None]:
+        """Keep what was found in memory. Enter this before anything else is awaited."""
+        return self._residency.used(model)
+
+    async def load(self, name: str) -> LoadedModel:
+        """Read a model's latest version from the store, anew if need be, and serve it from now on.
+
+        Raises:
+            ModelNotServed: the store has none such.
+            ModelUnavailable: its bundle cannot be used; what was served before still is.
+        """
+        number = await self._look_up(name, None)
+        model = await self._intake.load((name, number), (name, self._pointers.get((name, LATEST), 0)))
+        self._unloaded.discard(name)
+        self._point(name, LATEST, number)
+        return model
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no more, in none of its versions, until it is loaded again. What is under way is finished.
+
+        Raises:
+            ModelNotServed: the store has none such.
+            ModelUnavailable: the store cannot be read.
+        """
+        await self._look_up(name, None)
+        self._unloaded.add(name)
+        self._retire_all(name)
+        log("model unloaded", {"model": name})
+
+    def watch(self, poll_s: float) -> None:
+        """Look at the store every so often, until `stop`."""
+        self._watching = asyncio.create_task(self._watch(poll_s))
+
+    async def stop(self) -> None:
+        """Look no more, and end the loading that is under way for nobody."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        await self._intake.stop()
+
+    async def refresh(self) -> None:
+        """Look at the store once, and follow what has changed. Whatever fails leaves what is served."""
+        try:
+            catalog, stamps = await asyncio.to_thread(self._look_again, [model.key for model in self.all()])
+        except StoreError as error:
+            self._metrics.reloads.labels("store_unavailable").inc()
+            log("store not readable", {"reason": str(error)}, logging.ERROR)
+            return
+        self._catalog = catalog
+        self._forget_removed()
+        for model in self.all():
+            if stamps.get(model.key, model.stamp) != model.stamp:
+                await self._swapped_in(model.key)
+        for name, listing in catalog.items():
+            for selector, version in listing.targets().items():
+                await self._follow(name, selector, version)
+
+    async def _watch(self, poll_s: float) -> None:
+        while True:
+            await asyncio.sleep(poll_s)
+            try:
+                await self.refresh()
+            except Exception as error:  # the next look may do better
+                log("crash", {"during": "a look at the store"}, logging.ERROR, error)
+
+    def _look_again(self, keys: list[Key]) -> tuple[dict[str, Listing], dict[Key, str]]:
+        stamps: dict[Key, str] = {}
+        for key in keys:
+            with suppress(StoreError):  # removed, or unreadable at the moment: nothing to reload
+                stamps[key] = self._store.stamp(*key)
+        return read_catalog(self._store), stamps
+
+    def _forget_removed(self) -> None:
+        """Drop pointers that the store has no more, and versions that are neither in the store nor pointed at."""
+        targets = {name: listing.targets() for name, listing in self._catalog.items()}
+        for name, selector in list(self._pointers):
+            if selector not in targets.get(name, {}):
+                del self._pointers[name, selector]
+        for model in self.all():
+            listing = self._catalog.get(model.name)
+            if not self._pointed_at(model.key) and (listing is None or model.version not in listing.versions):
+                self._residency.retire(model.key)
+
+    async def _follow(self, name: str, selector: str, version: int) -> None:
+        """Move a pointer, once its new version is loaded; at once where the old one is not in memory either."""
+        current = name, self._pointers.get((name, selector), 0)
+        if current == (name, version):
+            return
+        if self._residency.holds(current) and not await self._swapped_in((name, version), current):
+            return
+        self._point(name, selector, version)
+
+    def _point(self, name: str, selector: str, version: int) -> None:
+        """Move a pointer. The version that it meant goes, if nothing else means it."""
+        before = name, self._pointers.get((name, selector), 0)
+        self._pointers[name, selector] = version
+        if not self._pointed_at(before):
+            self._residency.retire(before)
+
+    def _pointed_at(self, key: Key) -> bool:
+        return any((name, version) == key for (name, _), version in self._pointers.items())
+
+    async def _swapped_in(self, key: Key, replaced: Key | None = None) -> bool:
+        """Load a version, anew if need be; False where it cannot be."""
+        if replaced is not None and self._residency.holds(key):
+            return True
+        if self._intake.given_up(key):
+            return False
+        try:
+            await self._intake.load(key, replaced)
+        except RequestError:
+            self._metrics.reloads.labels("failed").inc()
+            return False
+        self._metrics.reloads.labels("swapped").inc()
+        return True
 
     def _only_name(self) -> str:
-        if len(self._latest) > 1:
+        if self._default_model:
+            return self._default_model
+        if len(self._catalog) > 1:
             raise InvalidQuery(f"query.model: several models are served, choose one of {', '.join(self.names())}.")
-        if not self._latest:
+        if not self._catalog:
             raise ModelNotServed("No model is served.")
-        return next(iter(self._latest))
+        return next(iter(self._catalog))
 
-    async def _find_spare(self, key: _Key) -> LoadedModel:
-        if key in self._spare:
-            self._spare.move_to_end(key)
-            return self._spare[key]
-        if time.monotonic() < self._damaged_until_s.get(key, 0.0):
-            raise ModelUnavailable(_UNAVAILABLE)
-        if key not in self._loading:
-            self._loading[key] = asyncio.create_task(self._load_spare(key))
-        # One load for all who wait; the first of them to go away must not take it from the others.
-        return await asyncio.shield(self._loading[key])
+    def _served(self, name: str, selector: Selector) -> int | None:
+        """The version that a selector means, as far as is known without looking."""
+        return selector if isinstance(selector, int) else self._pointers.get((name, selector or LATEST))
 
-    async def _load_spare(self, key: _Key) -> LoadedModel:
+    async def _resolve(self, name: str, selector: Selector) -> int:
+        known = self._served(name, selector)
+        if known is not None:
+            return known
+        number = await self._look_up(name, selector)
+        return self._pointers.setdefault((name, selector if isinstance(selector, str) else LATEST), number)
+
+    async def _look_up(self, name: str, selector: Selector) -> int:
+        """What the store says that a selector means."""
         try:
-            async with self._one_at_a_time:
-                model = await asyncio.to_thread(self._load, *key)
+            return await asyncio.to_thread(self._store.resolve, name, selector)
         except (InvalidName, ModelNotFound):
-            raise _not_served() from None
-        except (BundleError, EngineError, StoreUnavailable) as error:
-            self._damaged_until_s[key] = time.monotonic() + RETRY_DAMAGED_AFTER_S
-            raise _unavailable(*key, error) from None
-        finally:
-            del self._loading[key]
-        self._damaged_until_s.pop(key, None)
-        self._spare[key] = model
-        while len(self._spare) > self._spare_versions:
-            (name, version), _ = self._spare.popitem(last=False)
-            self._metrics.remove_model(name, version)
+            raise not_served() from None
+        except StoreUnavailable as error:
+            raise unavailable(name, selector, error) from None
+
+    async def _loaded(self, key: Key) -> LoadedModel:
+        model = self._residency.get(key)
+        if model is not None:
+            return model
+        if self._intake.given_up(key):
+            raise ModelUnavailable
+        model = await self._intake.load(key)
+        self._check_unloaded(key[0])  # while this was loading
         return model
 
-    def _load(self, name: str, version: int) -> LoadedModel:
-        stored = self._store.read(name, version)
-        started_s = time.perf_counter()
-        bundle = decode_bundle(stored.data)
-        decode_s = time.perf_counter() - started_s
-        self._metrics.bundle_decode_seconds.observe(decode_s)
-        model = _loaded(stored, bundle, self._compile(bundle), 1000 * decode_s)
-        details = model.details
-        sizes = {"dense": details.dense_bytes, "bundle": details.bundle_bytes, "resident": details.resident_bytes}
-        self._metrics.add_model(name, version, sizes, details.sparsity)
-        entry = {"model": name, "version": version, "engine": model.plan.name, "decode_ms": details.decode_ms}
-        log("model loaded", entry | {f"{kind}_bytes": size for kind, size in sizes.items()})
-        return model
+    def _check_unloaded(self, name: str) -> None:
+        if name not in self._unloaded:
+            return
+        self._retire_all(name)
+        raise ModelUnavailable("The model is unloaded.")
 
-
-def _loaded(stored: StoredBundle, bundle: Bundle, plan: Plan, decode_ms: float) -> LoadedModel:
-    details = describe_model(stored, bundle, plan, round(decode_ms, 3))
-    return LoadedModel(stored.name, stored.version, plan, bundle.preprocessing, bundle.class_names, details)
-
-
-def _not_served() -> ModelNotServed:
-    return ModelNotServed("The store has no such model or version.")
-
-
-def _unavailable(name: str, version: int | None, error: Exception) -> ModelUnavailable:
-    log("model not served", {"model": name, "version": version, "reason": str(error)}, logging.ERROR)
-    return ModelUnavailable(_UNAVAILABLE)
+    def _retire_all(self, name: str) -> None:
+        for model in self.all():
+            if model.name == name:
+                self._residency.retire(model.key)

@@ -12,6 +12,7 @@ import warnings
 import zlib
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from model_store.preprocessing import Preprocessing
@@ -51,7 +52,7 @@ def read_picture(data: bytes, preprocessing: Preprocessing, max_pixels: int) -> 
         raise UnsupportedUpload("The body is not a PNG, JPEG or WebP picture.") from None
     except _DAMAGED:
         raise UndecodablePicture("The picture is damaged or cut short.") from None
-    return _normalise(_fit(upright, preprocessing), preprocessing)
+    return normalise(_fit(upright, preprocessing), preprocessing)
 
 
 def _opened(data: bytes, max_pixels: int) -> Image.Image:
@@ -92,7 +93,8 @@ def _fit(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     return picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR)
 
 
-def _normalise(picture: Image.Image, preprocessing: Preprocessing) -> Array:
+def normalise(picture: Image.Image | npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Array:
+    """float32 [channels, height, width] of a picture, or of its bytes [height, width, channels], that fits already."""
     pixels = np.asarray(picture, dtype=np.float32).reshape(preprocessing.height, preprocessing.width, -1) / 255
     normal = (pixels - np.array(preprocessing.mean, dtype=np.float32)) / np.array(preprocessing.std, dtype=np.float32)
     return np.ascontiguousarray(normal.transpose(2, 0, 1), dtype=np.float32)

@@ -12,15 +12,19 @@ from typing import Any, TypeVar
 import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
+from model_store.preprocessing import Preprocessing
+from model_store.references import Selector
+from service.comparisons import Answer, Comparisons
 from service.correlation import RequestRecord, record_of
 from service.engine.plan import Array
-from service.errors import DeadlinePassed, Overloaded
+from service.errors import DeadlinePassed, Draining, InferenceFailed, ModelNotServed, ModelUnavailable, Overloaded
 from service.inference import InferenceQueue, Outcome
-from service.metrics import Metrics
+from service.lifecycle import Lifecycle
 from service.models import LoadedModel, Models
 from service.pictures import read_picture
 from service.schemas import Candidate, Prediction, Timing
 from service.settings import Settings
+from service.splits import Split
 from service.uploads import read_upload
 
 _Result = TypeVar("_Result")
@@ -31,18 +35,26 @@ class Query:
     """What a client asks for besides the picture."""
 
     model: str
-    version: int | None
+    selector: Selector
     top_k: int
 
 
 class Predictor:
     """Answers predictions, as many at once as the settings allow."""
 
-    def __init__(self, settings: Settings, models: Models, queue: InferenceQueue, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        models: Models,
+        queue: InferenceQueue,
+        comparisons: Comparisons,
+        lifecycle: Lifecycle,
+    ) -> None:
         self._settings = settings
         self._models = models
         self._queue = queue
-        self._metrics = metrics
+        self._comparisons = comparisons
+        self._lifecycle = lifecycle
         self._threads = ThreadPoolExecutor(settings.threads, "csrve-picture")
         self.in_flight = 0
 
@@ -57,49 +69,79 @@ class Predictor:
             RequestError: one of its kinds; see `service.errors`.
             ClientDisconnect: nobody waits for the answer any more.
         """
-        with self._admitted():
+        with self.admitted():
             record = record_of(request)
-            model = await self._models.find(query.model or self._settings.model, query.version)
-            settings = self._settings
-            data = await read_upload(request, settings.max_body_bytes, settings.upload_timeout_s)
-            read_s = time.perf_counter()
-            decoded_s, outcome = await _unless_gone(request, self._classify(model, data))
-            timing = _timing(record, read_s, decoded_s, outcome)
-            record.entry.update(
-                model=model.name,
-                version=model.version,
-                bytes_in=len(data),
-                batch_size=outcome.batch_size,
-                timing_ms=timing.model_dump(),
-            )
-            self._observe(timing)
-            return _render(model, outcome.logits, query.top_k, timing)
+            with self._in_time():
+                async with asyncio.timeout(self._settings.deadline_s):
+                    model = await self._models.find(query.model, query.selector)
+            with self._models.used(model):
+                data = await read_upload(request, self._settings.max_body_bytes, self._settings.upload_timeout_s)
+                read_s = time.perf_counter()
+                answer = await _unless_gone(request, self._answer(model, query.selector, data, record))
+            timing = _timing(record, read_s, answer.decoded_s, answer.outcome)
+            record.served(answer.model.name, answer.model.version, len(data), answer.outcome.batch_size, timing)
+            answer.model.series.observe(timing)
+            return _render(answer.model, answer.outcome.logits, query.top_k, timing)
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    def admitted(self) -> Iterator[None]:
+        """A place in the house, before anything of a request's body is read.
+
+        Raises:
+            Draining: the service is stopping.
+            Overloaded: all places are taken.
+        """
+        if self._lifecycle.stopping:
+            raise Draining
         if self.in_flight >= self._settings.request_limit:
-            raise Overloaded("Too many predictions are in flight already.")
+            raise Overloaded("Too many predictions are in flight already.", self._queue.retry_after_s)
         self.in_flight += 1
         try:
             yield
         finally:
             self.in_flight -= 1
 
-    async def _classify(self, model: LoadedModel, data: bytes) -> tuple[float, Outcome]:
-        try:
+    async def _answer(self, model: LoadedModel, selector: Selector, data: bytes, record: RequestRecord) -> Answer:
+        """The model's answer, or its canary's; shown to the other one too, where the settings say so."""
+        canary = self._comparisons.chosen("canary", model.name, selector, record.request_id)
+        split = canary or self._comparisons.chosen("shadow", model.name, selector, record.request_id)
+        with self._in_time():
             async with asyncio.timeout(self._settings.deadline_s):
-                picture = await asyncio.get_running_loop().run_in_executor(
-                    self._threads, read_picture, data, model.preprocessing, self._settings.max_pixels
-                )
-                decoded_s = time.perf_counter()
-                return decoded_s, await self._queue.infer(model.plan, picture)
+                answer = await self._candidates_answer(canary, data) if canary else None
+                if canary:
+                    record.entry["canary"] = "answered" if answer else "fell back"
+                if answer is None:
+                    answer = await self._classify(model, data)
+        if split is not None and (canary is None or answer.model is not model):
+            self._comparisons.compare(split, answer, data, self._decode)
+        return answer
+
+    async def _candidates_answer(self, canary: Split, data: bytes) -> Answer | None:
+        """The candidate's answer; None where it is the candidate's fault that there is none."""
+        try:
+            candidate = await self._models.find(canary.candidate.name, canary.candidate.selector)
+            with self._models.used(candidate):
+                return await self._classify(candidate, data)
+        except (ModelNotServed, ModelUnavailable, InferenceFailed, Overloaded):
+            self._comparisons.count_fallback(canary)
+            return None
+
+    async def _classify(self, model: LoadedModel, data: bytes) -> Answer:
+        picture = await self._decode(data, model.preprocessing)
+        decoded_s = time.perf_counter()
+        return Answer(model, picture, decoded_s, await self._queue.infer(model.plan, picture))
+
+    async def _decode(self, data: bytes, preprocessing: Preprocessing) -> Array:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, read_picture, data, preprocessing, self._settings.max_pixels
+        )
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        try:
+            yield
         except TimeoutError:
             raise DeadlinePassed(f"The answer was not ready within {self._settings.deadline_s:g} s.") from None
-
-    def _observe(self, timing: Timing) -> None:
-        for stage in ("read", "decode", "queue", "inference"):
-            self._metrics.stage_seconds.labels(stage).observe(getattr(timing, stage) / 1000)
-        self._metrics.request_seconds.observe(timing.total / 1000)
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:

@@ -36,24 +36,37 @@ class Problem(BaseModel):
     request_id: str = Field(description="The request's X-Request-ID, which the service's log has too.")
 
 
+class ProtocolProblem(Problem):
+    """An error below /v2, where the Open Inference Protocol has a member of its own for it."""
+
+    error: str = Field(description="The same as `detail`.")
+
+
 def render_problem(
-    status: int, code: str, detail: str, request_id: str, headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+    protocol: bool = False,
 ) -> Response:
-    """The one shape of an error."""
-    problem = Problem(
-        type="about:blank",
-        title=HTTPStatus(status).phrase,
-        status=status,
-        detail=detail,
-        code=code,
-        request_id=request_id,
-    )
-    return Response(json.dumps(problem.model_dump()), status, headers, MEDIA_TYPE)
+    """The one shape of an error; `protocol` adds the Open Inference Protocol's member."""
+    problem: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    if protocol:
+        problem["error"] = detail
+    return Response(json.dumps(problem), status, headers, MEDIA_TYPE)
 
 
-def describe_problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+def describe_problems(*statuses: int, protocol: bool = False) -> dict[int | str, dict[str, object]]:
     """OpenAPI's `responses` for a route that can answer with these errors."""
-    schema = {"$ref": "#/components/schemas/Problem"}
+    schema = {"$ref": f"#/components/schemas/{(ProtocolProblem if protocol else Problem).__name__}"}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
@@ -79,7 +92,8 @@ def _answer(
 ) -> Response:
     record = record_of(request)
     record.code = code
-    return render_problem(status, code, detail, record.request_id, headers)
+    protocol = record.path == "/v2" or record.path.startswith("/v2/")
+    return render_problem(status, code, detail, record.request_id, headers, protocol)
 
 
 async def _answer_request_error(request: Request, error: Exception) -> Response:

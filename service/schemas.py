@@ -33,11 +33,29 @@ class Prediction(BaseModel):
     timing_ms: Timing
 
 
+class Classification(BaseModel):
+    """What one of several pictures shows."""
+
+    label: str = Field(description="The likeliest class.")
+    probability: float = Field(description="Softmax of the logits, not calibrated.")
+    top: list[Candidate] = Field(description="The likeliest classes, the first one first.")
+
+
+class Predictions(BaseModel):
+    """What several pictures of one request show."""
+
+    model: str
+    version: int
+    predictions: list[Classification] = Field(description="In the order of the pictures.")
+    timing_ms: Timing = Field(description="Of all of them together.")
+
+
 class ModelSummary(BaseModel):
     """A model that is loaded."""
 
     name: str
     version: int
+    aliases: list[str] = Field(default=[], description="What else it is called at the moment, `latest` included.")
     architecture: str
     parameters: int = Field(description="Trainable parameters of the dense network.")
     nonzeros: int = Field(description="Non-zero values of all tensors in the bundle.")

@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, NoReturn, get_type_hints
 
 from model_store.errors import InvalidName
 from model_store.names import check_model_name
+from model_store.references import Reference, parse_reference
 from service.errors import SettingsError
+from service.splits import Split, parse_splits
 
 
 def available_cores() -> int:
@@ -18,10 +21,10 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _option(default: Any, explanation: str) -> Any:
+def _option(default: Any, explanation: str, *, secret: bool = False) -> Any:
     if callable(default):
         return field(default_factory=default, metadata={"help": explanation})
-    return field(default=default, metadata={"help": explanation})
+    return field(default=default, metadata={"help": explanation}, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +40,30 @@ class Settings:
     port: int = _option(8000, "port to listen on; 0 takes a free one")
     device: str = _option("cpu", "cpu, cuda, or cuda:N")
     threads: int = _option(available_cores, "threads of one batch, and of decoding pictures")
-    model: str = _option("", "the model that answers where a request names none; needed where there are several")
+    default_model: str = _option("", "the model that answers where a request names none")
+    canary: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's requests is answered by CANDIDATE")
+    shadow: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's pictures is shown to CANDIDATE too")
     max_body_bytes: int = _option(8 << 20, "largest request body")
+    max_header_bytes: int = _option(16_384, "largest head of a request, its line and headers; more is refused with 400")
     max_pixels: int = _option(1 << 22, "most pixels of a picture")
     max_batch: int = _option(16, "most pictures in one run of the engine")
-    queue_limit: int = _option(64, "most pictures waiting for the engine; more are refused with 503")
+    parallel_batches: int = _option(1, "runs of the engine at once, of different models, each on --threads threads")
+    queue_limit: int = _option(64, "most pictures waiting for one version of a model; more are refused with 503")
     request_limit: int = _option(128, "most predictions in the house, uploads included; more are refused with 503")
-    spare_versions: int = _option(4, "how many versions loaded on demand are kept besides the latest of each model")
+    preload: str = _option("all", "loaded at start: all (models, their latest version), none, or MODEL[:VERSION],...")
+    max_resident_bytes: int = _option(1 << 30, "most bytes that loaded models hold; those used longest ago go first")
+    poll_s: float = _option(2.0, "how often the store is looked at for new versions; 0 for never")
+    head_timeout_s: float = _option(10.0, "a connection whose request's head takes longer is closed")
     upload_timeout_s: float = _option(10.0, "a body that takes longer is refused with 408")
     deadline_s: float = _option(10.0, "a prediction that takes longer, from its body on, is refused with 504")
-    drain_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
+    drain_delay_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
     grace_s: float = _option(10.0, "how long requests in flight may take after that")
     log_level: str = _option("info", "debug, info, warning or error")
+    admin_token: str = _option(
+        "",
+        "who sends it may load and unload models; nobody may without one (the variable hides it from ps)",
+        secret=True,
+    )
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -59,25 +74,47 @@ class Settings:
             raise SettingsError(f'device "{self.device}", must be cpu, cuda or cuda:N')
         if self.log_level not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
-        if self.model:
-            try:
-                check_model_name(self.model)
-            except InvalidName as error:
-                raise SettingsError(str(error)) from None
+        if self.admin_token and not _TOKEN.fullmatch(self.admin_token):
+            raise SettingsError("admin_token: must be 16..256 ASCII characters, none of them a space")  # never shown
+        try:
+            if self.default_model:
+                check_model_name(self.default_model)
+            self.preloaded()
+            self.splits()
+        except InvalidName as error:
+            raise SettingsError(str(error)) from None
+
+    def preloaded(self) -> list[Reference]:
+        """The versions that `preload` names one by one; none where it is "all" or "none"."""
+        return [] if self.preload in {"all", "none"} else [parse_reference(text) for text in self.preload.split(",")]
+
+    def splits(self) -> list[Split]:
+        """The canaries and the shadows."""
+        return [*parse_splits("canary", self.canary), *parse_splits("shadow", self.shadow)]
+
+    def told(self) -> dict[str, object]:
+        """Every setting by name, for the log; of a token only whether there is one."""
+        values = {option.name: getattr(self, option.name) for option in fields(self)}
+        return {name: bool(value) if name.endswith("_token") else value for name, value in values.items()}
 
 
+_TOKEN = re.compile(r"[!-~]{16,256}")
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("port", 0, 65_535),
     ("threads", 1, 1024),
     ("max_body_bytes", 1, 1 << 30),
+    ("max_header_bytes", 256, 1 << 20),
     ("max_pixels", 1, 1 << 28),
     ("max_batch", 1, 1024),
+    ("parallel_batches", 1, 64),
     ("queue_limit", 1, 65_536),
     ("request_limit", 1, 65_536),
-    ("spare_versions", 0, 1024),
+    ("max_resident_bytes", 1, 1 << 50),
+    ("poll_s", 0, 86_400),
+    ("head_timeout_s", 0.01, 3600),
     ("upload_timeout_s", 0.01, 3600),
     ("deadline_s", 0.01, 3600),
-    ("drain_s", 0, 600),
+    ("drain_delay_s", 0, 600),
     ("grace_s", 0.1, 3600),
 )
 
@@ -123,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option in fields(Settings):
         flag = f"--{option.name.replace('_', '-')}"
-        default = "" if option.name in {"store", "model", "threads"} else f" (default {option.default})"
+        told = isinstance(option.default, int | float | str) and option.default != ""
+        default = f" (default {option.default})" if told else ""
         parser.add_argument(flag, metavar="VALUE", help=option.metadata["help"] + default)
     return parser

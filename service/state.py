@@ -1,29 +1,28 @@
-"""What one application consists of, and its life: starting, ready, draining, stopped."""
+"""What one application consists of."""
 
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from service.comparisons import Comparisons
 from service.inference import InferenceQueue
+from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.models import Models
+from service.oip.backend import Backend
+from service.oip.inference import Inferences
+from service.oip.statistics import Statistics
 from service.predictions import Predictor
 from service.settings import Settings
 
 
-@dataclass(slots=True)
-class Lifecycle:
-    """Whether the application can be sent requests."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Protocol:
+    """What the routes of /v2 need."""
 
-    started: bool = False
-    draining: bool = False
-
-    @property
-    def status(self) -> str:
-        """ok, starting or draining."""
-        if self.draining:
-            return "draining"
-        return "ok" if self.started else "starting"
+    backend: Backend
+    statistics: Statistics
+    inferences: Inferences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +33,10 @@ class Application:
     metrics: Metrics
     models: Models
     queue: InferenceQueue
+    comparisons: Comparisons
     predictor: Predictor
     lifecycle: Lifecycle
+    protocol: Protocol
 
 
 def application(request: Request) -> Application:

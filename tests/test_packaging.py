@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from service import __version__
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {"compressor", "model_store", "service", "tests"}
@@ -65,7 +67,7 @@ def test_every_import_is_declared(package: str) -> None:
 
 def test_every_dependency_is_imported_somewhere() -> None:
     imported = {name for package in OWN for path in (ROOT / package).rglob("*.py") for name in third_party(path)}
-    tools = {"csrve", "mypy", "ruff", "types-tqdm", "httpx2"}  # run, or imported by others
+    tools = {"csrve", "mypy", "ruff", "schemathesis", "types-tqdm", "httpx2"}  # run, or imported by others
     optional = {"torchvision"}  # imported by name, after a guard
     assert declared("compressor", "gpu", "export", "bench", "dev") - imported - tools - optional == set()
 
@@ -83,6 +85,10 @@ def test_every_dependency_is_pinned_within_its_range() -> None:
     for requirement in map(Requirement, lines):
         if requirement.name != "csrve":
             assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), str(requirement)
+
+
+def test_the_service_tells_the_version_of_the_package() -> None:
+    assert __version__ == PROJECT["version"]
 
 
 def test_serving_needs_no_torch() -> None:

@@ -1,7 +1,7 @@
 """The routes: each parses, calls and renders."""
 
-from service.routes import models, operations, predict
+from service.routes import models, oip, operations, predict, reference
 
-ROUTERS = (predict.router, models.router, operations.router)
+ROUTERS = (predict.router, models.router, oip.router, operations.router, reference.router)
 
 __all__ = ["ROUTERS"]

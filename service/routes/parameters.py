@@ -4,4 +4,22 @@ from typing import Annotated
 
 from fastapi import Query
 
-Version = Annotated[int | None, Query(ge=1, le=999_999_999, description="Which version; by default the latest.")]
+from model_store.errors import InvalidName
+from model_store.references import Selector, parse_selector
+from service.errors import InvalidQuery
+
+Version = Annotated[
+    str, Query(max_length=32, description="Which version: its number, an alias, or latest.", examples=["3", "stable"])
+]
+
+
+def read_version(version: str) -> Selector:
+    """What a version parameter selects.
+
+    Raises:
+        InvalidQuery: it can be neither a version's number nor an alias.
+    """
+    try:
+        return parse_selector(version)
+    except InvalidName:
+        raise InvalidQuery("query.version: must be a version's number from 1, an alias, or latest.") from None

@@ -254,10 +254,48 @@ def test_what_is_not_there_is_named(root: Path, tmp_path: Path, capsys: pytest.C
     assert fails(capsys, "show", str(absent)) == f'"{absent}": No such file or directory'
     assert fails(capsys, "show", "absent", "--store", str(root)) == 'no model "absent"'
     assert fails(capsys, "show", "tiny:3", "--store", str(root)) == 'no version 3 of model "tiny"'
-    assert fails(capsys, "show", "tiny:x", "--store", str(root)).startswith("version 'x': must be a decimal number")
+    assert fails(capsys, "show", "tiny:0x", "--store", str(root)).startswith("version '0x': must be a decimal number")
+    assert fails(capsys, "show", "tiny:x", "--store", str(root)) == 'no alias "x" of model "tiny"'
     assert fails(capsys, "show", "../tiny", "--store", str(root)).endswith("No such file or directory")
     assert fails(capsys, "show", str(root / "tiny") + "/").endswith("not a regular file")
     assert fails(capsys, "ls", "--store", str(absent)).endswith("must be a folder")
+
+
+def test_an_alias_names_a_version_until_it_is_moved(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def alias(*arguments: str) -> str:
+        assert main(["alias", *arguments, "--store", str(root)]) == 0
+        return capsys.readouterr().out
+
+    assert alias("tiny", "stable", "1") == "tiny:stable: version 1\n"
+    assert alias("tiny", "next", "2") == "tiny:next: version 2\n"
+    assert alias("tiny", "stable") == "tiny:stable: version 1\n"
+    assert alias("tiny") == "tiny:next: version 2\ntiny:stable: version 1\n"
+    assert main(["show", "tiny:next", "--store", str(root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["summary"]["bundle_bytes"] == len(OTHER)
+    assert alias("tiny", "next", "1") == "tiny:next: version 1\n"
+    assert alias("tiny", "next", "--remove") == "tiny:next: removed\n"
+    assert alias("tiny") == "tiny:stable: version 1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tiny", "next", "9"], 'no version 9 of model "tiny"'),
+        (["tiny", "next", "--remove"], 'no alias "next" of model "tiny"'),
+        (["nothing"], 'no model "nothing"'),
+        (["tiny", "latest", "1"], "alias 'latest': must be 1..32 of [a-z0-9_-], a letter first, and not \"latest\""),
+        (["tiny", "x", "v2"], "version 'v2': must be a decimal number from 1, without leading zeros"),
+    ],
+)
+def test_an_alias_that_cannot_be_is_refused(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert fails(capsys, "alias", *arguments, "--store", str(root)) == message
+
+
+def test_rm_removes_no_alias(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = '"tiny:stable": must name a version to remove, as NAME:VERSION'
+    assert fails(capsys, "rm", "tiny:stable", "--store", str(root)) == message
 
 
 def test_a_file_may_lie_behind_a_link(file: Path, tmp_path: Path) -> None:

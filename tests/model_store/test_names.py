@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import InvalidName, ModelNotFound
-from model_store.names import check_model_name, check_version
+from model_store.names import check_alias, check_model_name, check_version
 from model_store.store import Store
 
 BAD_NAMES = [
@@ -95,3 +95,16 @@ def test_every_operation_of_the_store_refuses_a_bad_version(tmp_path: Path, vers
 def test_a_name_that_is_fine_but_absent_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match='^no model "a"$'):
         Store(tmp_path).read("a")
+
+
+@pytest.mark.parametrize("alias", ["a", "stable", "v2", "a-b_c", "a" * 32])
+def test_aliases_begin_with_a_letter(alias: str) -> None:
+    assert check_alias(alias) == alias
+
+
+@pytest.mark.parametrize(
+    "alias", ["", "latest", "2", "A", "a.b", "a/b", "../a", "a\n", "a-", "\u00e9", "a" * 33, "a\0"]
+)
+def test_other_aliases_are_refused(alias: str) -> None:
+    with pytest.raises(InvalidName):
+        check_alias(alias)

@@ -44,7 +44,7 @@ def store(published: Path, tmp_path: Path) -> Store:
 
 @pytest.fixture(scope="session")
 def settings(published: Path) -> Settings:
-    return Settings(store=published, model="colour", threads=1, log_level="error")
+    return Settings(store=published, default_model="colour", threads=1, log_level="error")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -51,11 +51,20 @@ def blank_png(width: int, height: int) -> bytes:
 
 def form(fields: Mapping[str, bytes], boundary: str = "limit") -> tuple[bytes, dict[str, str]]:
     """(body, headers) of a multipart form with these files."""
+    return _form(list(fields.items()), boundary)
+
+
+def form_of_files(contents: Sequence[bytes]) -> tuple[bytes, dict[str, str]]:
+    """(body, headers) of a multipart form with the field `file` as often."""
+    return _form([("file", content) for content in contents], "limit")
+
+
+def _form(fields: Sequence[tuple[str, bytes]], boundary: str) -> tuple[bytes, dict[str, str]]:
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'.encode()
         + content
         + b"\r\n"
-        for name, content in fields.items()
+        for name, content in fields
     ]
     body = b"".join(parts) + f"--{boundary}--\r\n".encode()
     return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}

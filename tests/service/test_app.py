@@ -13,9 +13,21 @@ from model_store.store import Store
 from service.app import build_app
 from service.errors import SettingsError
 from service.settings import Settings
+from tests.service.asgi import parts_of
+from tests.service.drawings import png
 
 WITH_TORCH = {"torch_engine.py", "torch_network.py", "torch_peers.py"}
+OF_A_MODEL = {("GET", ""), ("GET", "/ready"), ("GET", "/config"), ("GET", "/stats"), ("POST", "/infer")}
 SURFACE = {
+    ("GET", "/v2"),
+    ("GET", "/v2/health/live"),
+    ("GET", "/v2/health/ready"),
+    ("GET", "/v2/models/stats"),
+    *((method, "/v2/models/{name}" + path) for method, path in OF_A_MODEL),
+    *((method, "/v2/models/{name}/versions/{version}" + path) for method, path in OF_A_MODEL),
+    ("POST", "/v2/repository/index"),
+    ("POST", "/v2/repository/models/{name}/load"),
+    ("POST", "/v2/repository/models/{name}/unload"),
     ("POST", "/predict"),
     ("GET", "/models"),
     ("GET", "/models/{name}"),
@@ -38,6 +50,13 @@ def test_the_addresses_are_these_and_no_others(steady_client: TestClient) -> Non
         "/MODELS",
         "/x/%2e%2e/models",
         "/predict/x",
+        "/v2/models",
+        "/v2/models/",
+        "/v2/health",
+        "/v2/logging",
+        "/v2/trace/setting",
+        "/v2/systemsharedmemory/status",
+        "/v2/repository/x/models/colour/load",
     ):
         assert steady_client.get(path).status_code == 404, path
 
@@ -63,7 +82,8 @@ def test_every_error_is_documented_as_a_problem(steady_client: TestClient) -> No
 
 def test_the_body_of_a_prediction_is_documented(steady_client: TestClient) -> None:
     body = steady_client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
-    assert set(body["content"]) == {"image/png", "image/jpeg", "image/webp", "multipart/form-data"}
+    kinds = {"image/png", "image/jpeg", "image/webp", "multipart/form-data", "application/json"}
+    assert set(body["content"]) == kinds
 
 
 def test_a_store_without_a_model_that_can_be_served_is_refused(tmp_path: Path) -> None:
@@ -78,8 +98,31 @@ def test_a_store_without_a_model_that_can_be_served_is_refused(tmp_path: Path) -
 
 def test_a_default_model_that_is_not_there_is_refused(settings: Settings) -> None:
     with pytest.raises(SettingsError) as caught:
-        build_app(replace(settings, model="nothing"))
-    assert str(caught.value) == 'model "nothing", must be one of colour, grey'
+        build_app(replace(settings, default_model="nothing"))
+    assert str(caught.value) == 'default_model "nothing", must be one of colour, grey'
+
+
+def test_nothing_need_be_loaded_at_start(settings: Settings) -> None:
+    app = build_app(replace(settings, preload="none"))
+    assert parts_of(app).models.all() == []
+    with TestClient(app) as client:
+        assert client.get("/readyz").status_code == 200
+        answer = client.post("/predict", content=png(), headers={"Content-Type": "image/png"})
+        assert (answer.status_code, answer.json()["model"]) == (200, "colour")
+
+
+def test_the_versions_named_must_be_there_at_start(settings: Settings, store: Store, tmp_path: Path) -> None:
+    chosen = replace(settings, store=tmp_path / "store", preload="colour:1,grey")
+    assert [model.key for model in parts_of(build_app(chosen)).models.all()] == [("colour", 1), ("grey", 1)]
+    for preload, message in (
+        ("colour:9", 'no version 9 of model "colour"'),
+        ("nothing", 'no model "nothing"'),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            build_app(replace(chosen, preload=preload))
+        assert str(caught.value) == message
+    with pytest.raises(SettingsError, match="^resident_bytes .* no room beside the plans that are loaded$"):
+        build_app(replace(chosen, max_resident_bytes=1))
 
 
 def test_two_applications_live_side_by_side(settings: Settings) -> None:
@@ -98,7 +141,7 @@ def test_the_cpu_path_imports_no_torch(published: Path) -> None:
     program = (
         "import sys; from pathlib import Path; "
         "from service.app import build_app; from service.settings import Settings; "
-        f"build_app(Settings(store=Path({str(published)!r}), model='colour')); import service.server; "
+        f"build_app(Settings(store=Path({str(published)!r}), default_model='colour')); import service.server; "
         "print(sorted({'torch', 'torchvision', 'scipy'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

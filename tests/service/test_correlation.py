@@ -35,7 +35,37 @@ def test_a_request_is_one_line_of_the_log(steady_client: TestClient, caplog: pyt
         "model": "colour",
         "version": 2,
     }
-    assert entry["bytes_in"] == len(png())
+    assert (entry["bytes_in"], entry["batch_size"]) == (len(png()), 1)
+    for stage in ("read", "decode", "queue", "inference", "total"):
+        assert entry[f"{stage}_ms"] >= 0
+    assert "trace_id" not in entry
+
+
+def test_the_answer_tells_where_its_time_went(steady_client: TestClient) -> None:
+    answer = steady_client.post("/predict", content=png(), headers={"Content-Type": "image/png"})
+    parts = dict(part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
+    assert {stage: float(duration_ms) for stage, duration_ms in parts.items()} == pytest.approx(
+        answer.json()["timing_ms"], rel=1e-4
+    )
+    assert "server-timing" not in steady_client.get("/models").headers
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("00-" + "a" * 32 + "-" + "b" * 16 + "-01", ("a" * 32, "b" * 16)),
+        ("00-" + "A" * 32 + "-" + "b" * 16 + "-01", None),
+        ("00-short-01", None),
+    ],
+)
+def test_the_clients_trace_is_in_the_log(
+    steady_client: TestClient, caplog: pytest.LogCaptureFixture, given: str, expected: tuple[str, str] | None
+) -> None:
+    caplog.set_level(logging.INFO, "csrve")
+    steady_client.get("/models", headers={"traceparent": given})
+    (record,) = [record for record in caplog.records if record.getMessage() == "request"]
+    entry = record.__dict__["entry"]
+    assert (entry["trace_id"], entry["span_id"]) == expected if expected else "trace_id" not in entry
 
 
 def test_probes_are_not_logged(steady_client: TestClient, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,14 +1,15 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from service.engine.plan import Array
-from service.errors import InferenceFailed, Overloaded
+from service.errors import Draining, InferenceFailed, Overloaded
 from service.inference import InferenceQueue
 
 
@@ -42,10 +43,8 @@ def picture(value: float) -> Array:
 
 
 @contextmanager
-def running(
-    limit: int = 8, max_batch: int = 4, observe: Callable[[int], None] = lambda size: None
-) -> Iterator[InferenceQueue]:
-    queue = InferenceQueue(limit, max_batch, observe)
+def running(limit: int = 8, max_batch: int = 4, parallel: int = 1) -> Iterator[InferenceQueue]:
+    queue = InferenceQueue(limit, max_batch, parallel)
     queue.start()
     try:
         yield queue
@@ -99,7 +98,8 @@ def test_what_waits_is_run_in_batches_and_each_gets_its_own_answer() -> None:
 
     plan = CountingPlan()
     sizes: list[int] = []
-    with running(observe=sizes.append) as queue:
+    with running() as queue:
+        queue.keep(plan, sizes.append)
         asyncio.run(main())
     assert plan.batches == sizes == [1, 4, 2]
 
@@ -131,6 +131,111 @@ def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
 
     plan = CountingPlan()
     with running(limit=2) as queue:
+        asyncio.run(main())
+
+
+def test_a_refusal_names_the_time_that_what_waits_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        plan.open.set()
+        for _ in range(50):  # the mean forgets its first guess
+            await answer(queue, plan, 0)
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, 2, 3, 4])
+        with pytest.raises(Overloaded) as caught:
+            await queue.infer(plan, picture(5))
+        assert caught.value.retry_after_s == queue.retry_after_s == 12  # 4 pictures, 3 s each but for the guess
+        plan.open.set()
+        await asyncio.gather(first, *tasks)
+        assert queue.retry_after_s == 1
+
+    clock = iter(range(0, 3000, 3))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    plan = CountingPlan()
+    with running(limit=4, max_batch=1) as queue:
+        queue.keep(plan)
+        asyncio.run(main())
+
+
+def test_two_hundred_different_pictures_get_their_own_answers() -> None:
+    async def main() -> None:
+        values = [float(number) for number in range(100)]
+        plans = (plan, other) * 100
+        answers = [answer(queue, each, value) for each, value in zip(plans, values * 2, strict=True)]
+        assert await asyncio.gather(*answers) == values * 2
+
+    plan, other = CountingPlan(), CountingPlan()
+    with running(limit=1000, max_batch=7, parallel=2) as queue:
+        asyncio.run(main())
+    assert sum(plan.batches) == sum(other.batches) == 100
+
+
+def test_a_model_that_is_asked_for_all_the_time_keeps_no_other_waiting() -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, 2, 3, 4, 5, 6])
+        tasks += await enqueue(queue, other, [7])
+        plan.open.set()
+        await asyncio.gather(first, *tasks)
+
+    order: list[str] = []
+    plan, other = CountingPlan(), CountingPlan()
+    with running(max_batch=2) as queue:
+        queue.keep(plan, lambda size: order.append(f"plan {size}"))
+        queue.keep(other, lambda size: order.append(f"other {size}"))
+        asyncio.run(main())
+    assert order == ["plan 1", "other 1", "plan 2", "plan 2", "plan 2"]
+
+
+def test_a_copy_is_run_when_nothing_else_waits() -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        copies = [asyncio.create_task(queue.infer(other, picture(value), is_copy=True)) for value in (1, 2)]
+        await asyncio.sleep(0)
+        assert queue.depth == 0
+        tasks = await enqueue(queue, plan, [3, 4])
+        plan.open.set()
+        await asyncio.gather(first, *tasks)
+        assert [float((await copy).logits[0]) for copy in copies] == [1, 2]
+
+    order: list[str] = []
+    plan, other = CountingPlan(), CountingPlan()
+    with running() as queue:
+        queue.keep(plan, lambda size: order.append(f"plan {size}"))
+        queue.keep(other, lambda size: order.append(f"copy {size}"))
+        asyncio.run(main())
+    assert order == ["plan 1", "plan 2", "copy 1", "copy 1"]
+
+
+def test_a_plan_that_was_retired_is_freed() -> None:
+    async def main() -> None:
+        plan = CountingPlan()
+        queue.keep(plan)
+        await answer(queue, plan, 1)
+        freed = weakref.ref(plan)
+        queue.retire(plan)
+        del plan
+        for _ in range(1000):
+            if freed() is None:
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError("held")
+
+    with running() as queue:
+        asyncio.run(main())
+
+
+def test_an_engine_that_answers_too_few_rows_fails_its_requests_only() -> None:
+    async def main() -> None:
+        with pytest.raises(InferenceFailed):
+            await queue.infer(short, picture(1))
+        assert await answer(queue, plan, 2) == 2
+
+    class ShortPlan(CountingPlan):
+        def run(self, batch: Array) -> Array:
+            return super().run(batch)[1:]
+
+    plan, short = CountingPlan(), ShortPlan()
+    with running() as queue:
         asyncio.run(main())
 
 
@@ -189,7 +294,7 @@ def test_stopping_answers_what_waits_and_refuses_what_comes() -> None:
         plan.open.set()
         await asyncio.to_thread(queue.stop)
         assert await asyncio.gather(first, *tasks) == [0, 1, 2]
-        with pytest.raises(Overloaded) as caught:
+        with pytest.raises(Draining) as caught:
             await queue.infer(plan, picture(3))
         assert str(caught.value) == "The service is stopping."
 
@@ -197,6 +302,20 @@ def test_stopping_answers_what_waits_and_refuses_what_comes() -> None:
     queue = InferenceQueue(8, 4)
     queue.start()
     asyncio.run(main())
+
+
+def test_an_engine_that_hangs_does_not_hold_the_end_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        task = await blocked(queue, plan)
+        await asyncio.to_thread(queue.stop, 0.01)
+        plan.open.set()
+        assert await task == 0
+
+    plan = CountingPlan()
+    queue = InferenceQueue(8, 4)
+    queue.start()
+    asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records] == ["engine still busy"]
 
 
 def test_an_answer_after_the_loop_has_closed_is_dropped() -> None:

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from model_store.bundle import Bundle
+from model_store.bundle import Bundle, decode_bundle
+from model_store.errors import BundleError, ModelNotFound
+from model_store.references import Reference
 from model_store.store import Store, StoredBundle
 from service.engine import Plan, compile_plan
 from service.errors import InvalidQuery, ModelNotServed, ModelUnavailable
+from service.intake import RETRY_DAMAGED_AFTER_S, Intake
+from service.loading import Compile, Loader
 from service.metrics import Metrics
-from service.models import RETRY_DAMAGED_AFTER_S, Models
+from service.models import LoadedModel, Models
+from service.residency import Residency
 
 
 class Compiler:
@@ -37,9 +42,21 @@ def compiler() -> Compiler:
     return Compiler()
 
 
+def models_of(
+    store: Store, compiler: Compile, metrics: Metrics, limit_bytes: int = 1 << 30, room_wait_s: float = 0.01
+) -> Models:
+    def leave(model: LoadedModel) -> None:
+        if not residency.holds(model.key):
+            metrics.models.remove(model.name, model.version)
+
+    loader = Loader(store, compiler, metrics.models)
+    residency = Residency(limit_bytes, on_leaving=leave, on_eviction=metrics.models.evictions.inc)
+    return Models(store, Intake(loader, residency, metrics.models, room_wait_s), residency, metrics.models)
+
+
 @pytest.fixture
 def models(store: Store, compiler: Compiler, metrics: Metrics) -> Models:
-    models = Models(store, compiler, metrics, spare_versions=1)
+    models = models_of(store, compiler, metrics)
     models.load_latest()
     return models
 
@@ -93,17 +110,186 @@ def test_many_who_ask_at_once_share_one_load(models: Models, compiler: Compiler)
     assert compiler.count == 3
 
 
-def test_of_versions_loaded_on_demand_the_last_used_are_kept(
-    models: Models, store: Store, encoded: bytes, metrics: Metrics
-) -> None:
+def resident_bytes(store: Store, name: str, version: int) -> int:
+    return compile_plan(decode_bundle(store.read(name, version).data)).resident_bytes
+
+
+def test_those_used_longest_ago_make_room(store: Store, encoded: bytes, compiler: Compiler, metrics: Metrics) -> None:
+    async def main() -> None:
+        await models.find("colour", 1)
+        await models.find("colour", 3)
+        assert found(models) == [("colour", 1), ("colour", 3)]
+        await models.find("colour", 1)
+        await models.find("colour", 2)
+        assert found(models) == [("colour", 1), ("colour", 2)]
+
     store.publish("colour", encoded, 3)
+    models = models_of(store, compiler, metrics, 2 * resident_bytes(store, "colour", 1))
+    asyncio.run(main())
+    text = metrics.render("")[0]
+    assert b'model="colour",version="3"' not in text
+    assert b"csrve_model_evictions_total 1.0" in text
+
+
+def test_a_version_in_use_makes_no_room(store: Store, compiler: Compiler, metrics: Metrics) -> None:
+    async def main() -> None:
+        first = await models.find("colour", 1)
+        with models.used(first):
+            with pytest.raises(ModelUnavailable):
+                await models.find("colour", 2)
+            assert found(models) == [("colour", 1)]
+        assert await models.find("colour", 1) is first
+
+    models = models_of(store, compiler, metrics, resident_bytes(store, "colour", 1))
+    asyncio.run(main())
+
+
+def test_a_version_waits_for_one_in_use_to_make_room(store: Store, compiler: Compiler, metrics: Metrics) -> None:
+    async def main() -> None:
+        with models.used(await models.find("colour", 1)):
+            waiting = asyncio.create_task(models.find("colour", 2))
+            while compiler.count < 2:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+        assert (await waiting).version == 2
+        assert found(models) == [("colour", 2)]
+
+    models = models_of(store, compiler, metrics, resident_bytes(store, "colour", 1), room_wait_s=10)
+    asyncio.run(main())
+
+
+def test_a_model_larger_than_the_memory_is_not_served(store: Store, compiler: Compiler, metrics: Metrics) -> None:
+    models = models_of(store, compiler, metrics, 1)
+    with pytest.raises(ModelUnavailable):
+        asyncio.run(models.find("colour", None))
+    models.load_latest()
+    assert found(models) == []
+
+
+def test_twenty_cold_models_at_once_are_each_loaded_once_within_the_limit(
+    store: Store, encoded: bytes, compiler: Compiler, metrics: Metrics
+) -> None:
+    async def use(name: str) -> None:
+        model = await models.find(name)
+        with models.used(model):
+            await asyncio.sleep(0)
+            assert model.name == name
+            assert sum(each.plan.resident_bytes for each in models.all()) <= limit_bytes
+
+    async def main() -> None:
+        await asyncio.gather(*(use(name) for name in names for _ in range(10)))
+
+    names = [f"m{number}" for number in range(20)]
+    for name in names:
+        store.publish(name, encoded)
+    limit_bytes = 3 * resident_bytes(store, "m0", 1)
+    models = models_of(store, compiler, metrics, limit_bytes, room_wait_s=10)
+    asyncio.run(main())
+    assert compiler.count == 20
+
+
+def test_a_model_published_since_is_found(models: Models, store: Store, encoded: bytes) -> None:
     store.publish("late", encoded, 1)
-    asyncio.run(models.find("colour", 1))
-    asyncio.run(models.find("colour", 3))
-    assert found(models) == [("colour", 2), ("colour", 3), ("grey", 1)]
-    assert b'model="colour",version="1"' not in metrics.render("")[0]
     assert asyncio.run(models.find("late", None)).version == 1
     assert found(models) == [("colour", 2), ("grey", 1), ("late", 1)]
+
+
+def test_an_unloaded_model_is_served_no_more_until_it_is_loaded(
+    models: Models, store: Store, encoded: bytes, compiler: Compiler
+) -> None:
+    async def main() -> None:
+        old = await models.find("colour")
+        await models.find("colour", 1)
+        with models.used(old):
+            await models.unload("colour")
+            assert found(models) == [("grey", 1)]
+            for version in (None, 1, 2):
+                with pytest.raises(ModelUnavailable) as caught:
+                    await models.find("colour", version)
+                assert str(caught.value) == "The model is unloaded."
+        store.publish("colour", encoded)
+        await models.refresh()
+        assert found(models) == [("grey", 1)]
+        assert (await models.load("colour")).version == 3
+        assert (await models.find("colour")).version == 3
+        assert (await models.find("colour", 1)).version == 1
+
+    asyncio.run(main())
+
+
+def test_a_model_that_is_unloaded_while_it_loads_is_not_served(models: Models, compiler: Compiler) -> None:
+    async def main() -> None:
+        compiler.open.clear()
+        finding = asyncio.create_task(models.find("colour", 1))
+        while not models._intake.busy:
+            await asyncio.sleep(0.001)
+        await models.unload("colour")
+        compiler.open.set()
+        with pytest.raises(ModelUnavailable):
+            await finding
+        assert found(models) == [("grey", 1)]
+
+    asyncio.run(main())
+
+
+def test_loading_reads_the_store_anew(models: Models, store: Store, encoded: bytes, compiler: Compiler) -> None:
+    before = asyncio.run(models.find("colour"))
+    after = asyncio.run(models.load("colour"))
+    assert (after.version, after is before, compiler.count) == (2, False, 3)
+    store.publish("colour", encoded)
+    assert asyncio.run(models.load("colour")).version == 3
+    assert asyncio.run(models.find("colour")).version == 3
+    assert found(models) == [("colour", 3), ("grey", 1)]
+
+
+def test_loading_what_is_damaged_leaves_what_is_served(
+    models: Models, store: Store, encoded: bytes, tmp_path: Path
+) -> None:
+    store.publish("colour", encoded)
+    damage(tmp_path, "colour", 3)
+    with pytest.raises(ModelUnavailable):
+        asyncio.run(models.load("colour"))
+    assert asyncio.run(models.find("colour")).version == 2
+
+
+def test_what_the_store_has_not_is_neither_loaded_nor_unloaded(models: Models) -> None:
+    for name in ("nothing", "../colour"):
+        for call in (models.load, models.unload):
+            with pytest.raises(ModelNotServed):
+                asyncio.run(call(name))
+
+
+def test_an_alias_is_found_by_its_name(models: Models, store: Store) -> None:
+    store.set_alias("colour", "stable", 1)
+    assert asyncio.run(models.find("colour", "stable")).version == 1
+    assert models.aliases_of("colour", 1) == ["stable"]
+    assert models.aliases_of("colour", 2) == ["latest"]
+    with pytest.raises(ModelNotServed):
+        asyncio.run(models.find("colour", "other"))
+
+
+def test_a_latest_version_removed_since_the_last_look_is_not_missed(
+    store: Store, compiler: Compiler, metrics: Metrics
+) -> None:
+    models = models_of(store, compiler, metrics)
+    models.look()
+    store.remove("colour", 2)
+    assert asyncio.run(models.find("colour", None)).version == 1
+
+
+def test_the_versions_named_are_loaded_at_start_or_nothing_is(
+    store: Store, tmp_path: Path, compiler: Compiler, metrics: Metrics
+) -> None:
+    store.set_alias("colour", "stable", 1)
+    models = models_of(store, compiler, metrics)
+    models.preload([Reference("colour", "stable"), Reference("grey")])
+    assert found(models) == [("colour", 1), ("grey", 1)]
+    damage(tmp_path, "colour", 2)
+    with pytest.raises(BundleError):
+        models.preload([Reference("colour")])
+    with pytest.raises(ModelNotFound):
+        models.preload([Reference("nothing")])
 
 
 @pytest.mark.parametrize(
@@ -126,7 +312,7 @@ def test_what_the_store_has_not_is_not_served(models: Models, name: str, version
 
 def test_no_name_means_the_only_model(tmp_path: Path, encoded: bytes, metrics: Metrics) -> None:
     store = Store.create(tmp_path / "one")
-    models = Models(store, compile_plan, metrics, 1)
+    models = models_of(store, compile_plan, metrics)
     models.load_latest()
     with pytest.raises(ModelNotServed) as nothing:
         asyncio.run(models.find("", None))
@@ -146,11 +332,11 @@ def test_a_damaged_model_is_left_out_and_the_others_are_served(
     store: Store, tmp_path: Path, metrics: Metrics, compiler: Compiler, caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(tmp_path, "colour", 2)
-    models = Models(store, compiler, metrics, 1)
+    models = models_of(store, compiler, metrics)
     models.load_latest()
     assert found(models) == [("grey", 1)]
-    assert b"csrve_models_damaged 1.0" in metrics.render("")[0]
-    assert [record.getMessage() for record in caplog.records] == ["model not served"]
+    assert b"csrve_model_load_failures_total 1.0" in metrics.render("")[0]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == ["model not served"]
     with pytest.raises(ModelUnavailable) as caught:
         asyncio.run(models.find("colour", None))
     assert str(caught.value) == "The model cannot be used at the moment."
@@ -197,3 +383,60 @@ def test_the_details_account_for_every_byte(models: Models, encoded_grey: bytes)
     assert all(layer.bundle_bytes == sum(layer.bytes_by_kind.values()) > 0 for layer in details.layers)
     assert details.nonzeros == sum(layer.nonzeros for layer in details.layers)
     assert (details.preprocessing.height, details.preprocessing.width) == (12, 10)
+
+
+def test_what_was_loading_when_its_model_was_unloaded_is_not_kept(models: Models, compiler: Compiler) -> None:
+    async def main() -> None:
+        compiler.open.clear()
+        loading = asyncio.create_task(models.find("colour", 1))
+        await asyncio.sleep(0.01)
+        await models.unload("colour")
+        compiler.open.set()
+        with pytest.raises(ModelUnavailable) as caught:
+            await loading
+        assert str(caught.value) == "The model is unloaded."
+        assert found(models) == [("grey", 1)]
+        assert (await models.load("colour")).version == 2
+        assert found(models) == [("colour", 2), ("grey", 1)]
+
+    asyncio.run(main())
+
+
+def test_an_unloaded_model_is_found_by_nobody(models: Models, metrics: Metrics) -> None:
+    async def main() -> None:
+        held = await models.find("colour", 1)
+        await models.unload("colour")
+        await models.unload("colour")
+        for version in (None, 1, 2):
+            with pytest.raises(ModelUnavailable):
+                await models.find("colour", version)
+        assert 'model="colour"' not in metrics.render("")[0].decode()
+        assert held.plan.classes == 4  # who has it, keeps it
+
+    asyncio.run(main())
+
+
+def test_loading_replaces_the_version_that_was_latest(models: Models, store: Store, encoded: bytes) -> None:
+    async def main() -> None:
+        await models.find("colour", 1)
+        store.publish("colour", encoded, 3)
+        assert (await models.load("colour")).version == 3
+        assert (await models.find("colour", None)).version == 3
+        assert found(models) == [("colour", 1), ("colour", 3), ("grey", 1)]
+
+    asyncio.run(main())
+
+
+def test_only_what_is_in_the_store_is_loaded_and_unloaded(models: Models, tmp_path: Path) -> None:
+    async def main() -> None:
+        for name in ("nothing", "../colour"):
+            with pytest.raises(ModelNotServed):
+                await models.load(name)
+            with pytest.raises(ModelNotServed):
+                await models.unload(name)
+        damage(tmp_path, "colour", 2)
+        with pytest.raises(ModelUnavailable):
+            await models.load("colour")
+        assert (await models.find("colour", None)).version == 2
+
+    asyncio.run(main())

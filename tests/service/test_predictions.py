@@ -7,22 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
-from starlette.types import Message
 
 from service.app import build_app
 from service.engine.numpy_engine import NumpyPlan
 from service.engine.plan import Array
 from service.settings import Settings
-from service.state import Application
+from tests.service.asgi import parts_of, post
 from tests.service.drawings import png
 
 PNG = {"Content-Type": "image/png"}
 
 
 class Gate:
-    """Holds every run of the engine until it is opened."""
+    """Holds every run of a batch until it is opened; not the run that warms a plan up."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = threading.Event()
@@ -30,8 +28,9 @@ class Gate:
         original = NumpyPlan.run
 
         def run(plan: NumpyPlan, batch: Array) -> Array:
-            self.entered.set()
-            assert self.open.wait(20)
+            if threading.current_thread().name.startswith("csrve-engine"):
+                self.entered.set()
+                assert self.open.wait(20)
             return original(plan, batch)
 
         monkeypatch.setattr(NumpyPlan, "run", run)
@@ -42,39 +41,6 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate(monkeypatch)
     yield gate
     gate.open.set()
-
-
-def parts_of(app: FastAPI) -> Application:
-    parts: Application = app.state.application
-    return parts
-
-
-async def post(app: FastAPI, leaves: "asyncio.Event | None" = None) -> list[Message]:
-    """One POST /predict straight through ASGI; the client leaves when `leaves` is set."""
-    messages: list[Message] = [{"type": "http.request", "body": png(), "more_body": False}]
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        if messages:
-            return messages.pop()
-        await (leaves.wait() if leaves else asyncio.sleep(60))
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": "/predict",
-        "raw_path": b"/predict",
-        "query_string": b"",
-        "headers": [(b"content-type", b"image/png")],
-        "app": app,
-    }
-    await app(scope, receive, send)
-    return sent
 
 
 def test_a_client_that_vanishes_frees_its_place(settings: Settings, gate: Gate) -> None:
@@ -94,8 +60,8 @@ def test_a_client_that_vanishes_frees_its_place(settings: Settings, gate: Gate) 
     app = build_app(settings)
     asyncio.run(asyncio.wait_for(main(), 60))
     text = parts_of(app).metrics.render("")[0].decode()
-    assert 'csrve_requests_total{outcome="abandoned"} 5.0' in text
-    assert 'csrve_requests_total{outcome="ok"} 1.0' in text
+    assert 'csrve_requests_total{outcome="abandoned",protocol="image"} 5.0' in text
+    assert 'csrve_requests_total{outcome="ok",protocol="image"} 1.0' in text
 
 
 def test_a_deadline_that_passes_is_504(settings: Settings, gate: Gate) -> None:
@@ -149,7 +115,7 @@ def test_a_slow_stage_lands_in_its_own_bucket(
         timing = client.post("/predict", content=png(), headers=PNG).json()["timing_ms"]
         lines = client.get("/metrics").text.splitlines()
     assert timing["inference"] >= 300
-    assert 'csrve_stage_duration_seconds_bucket{le="0.25",stage="inference"} 0.0' in lines
+    assert 'csrve_inference_duration_seconds_bucket{le="0.25",model="colour",version="2"} 0.0' in lines
     stages = sum(timing[stage] for stage in ("read", "decode", "queue", "inference"))
     assert stages == pytest.approx(timing["total"], rel=0.2)
 

@@ -48,7 +48,7 @@ def test_predictions_fail_in_the_one_shape(
 def test_the_frameworks_own_errors_have_the_one_shape(steady_client: TestClient) -> None:
     assert check(steady_client, "GET", "/nothing")["code"] == "not_found"
     assert check(steady_client, "GET", "/predict")["code"] == "method_not_allowed"
-    assert check(steady_client, "GET", "/models/colour?version=x")["code"] == "invalid_query"
+    assert check(steady_client, "GET", "/models/colour?version=X")["code"] == "invalid_query"
 
 
 def test_a_problem_reads_like_this(steady_client: TestClient) -> None:
@@ -63,10 +63,9 @@ def test_a_problem_reads_like_this(steady_client: TestClient) -> None:
 
 
 def test_a_bad_query_names_the_parameter(steady_client: TestClient) -> None:
-    body = check(steady_client, "POST", "/predict?top_k=0&version=x")
+    body = check(steady_client, "POST", "/predict?top_k=0&model=" + "x" * 65 + "")
     assert body["detail"] == (
-        "query.version: Input should be a valid integer, unable to parse string as an integer; "
-        "query.top_k: Input should be greater than or equal to 1"
+        "query.model: String should have at most 64 characters; query.top_k: Input should be greater than or equal to 1"
     )
 
 

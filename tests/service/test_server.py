@@ -9,74 +9,25 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.service.drawings import png
-
-
-@dataclass
-class Service:
-    process: "subprocess.Popen[str]"
-    port: int
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
-
-    def exchange(self, data: bytes) -> bytes:
-        """Everything that comes back until the server closes."""
-        with self.connect() as connection:
-            connection.sendall(data)
-            return receive_all(connection)
-
-    def get(self, path: str) -> int:
-        return int(self.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()).split()[1])
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
-
-
-def receive_all(connection: socket.socket) -> bytes:
-    received = b""
-    while part := connection.recv(65_536):
-        received += part
-    return received
-
-
-@contextmanager
-def serving(store: Path, *flags: str) -> Iterator[Service]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "service", "--store", str(store), "--port", str(port), "--threads", "1", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    service = Service(process, port)
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "Uvicorn running" in line:
-                break
-        yield service
-    finally:
-        process.kill()
-        process.communicate()
+from tests.service.processes import Service, receive_all, serving
 
 
 @pytest.fixture
 def service(published: Path) -> Iterator[Service]:
     """One to stop."""
-    with serving(published, "--model", "colour", "--drain-s", "0.3", "--grace-s", "2") as service:
+    with serving(published, "--default-model", "colour", "--drain-delay-s", "0.3", "--grace-s", "2") as service:
         yield service
 
 
 @pytest.fixture(scope="module")
 def steady_service(published: Path) -> Iterator[Service]:
     """One that the tests share."""
-    with serving(published, "--model", "colour") as service:
+    with serving(published, "--default-model", "colour") as service:
         yield service
 
 
@@ -162,6 +113,122 @@ def test_a_body_that_lies_about_its_length_is_refused_or_cut(steady_service: Ser
     )
     assert tiny_chunks.startswith(b"HTTP/1.1 415")
     assert predict(steady_service)["version"] == 2
+
+
+@pytest.fixture(scope="module")
+def impatient_service(published: Path) -> Iterator[Service]:
+    """One with short deadlines, and little room for headers."""
+    flags = ("--head-timeout-s", "1", "--upload-timeout-s", "0.5", "--deadline-s", "0.5")
+    with serving(published, "--default-model", "colour", "--max-header-bytes", "1000", *flags) as service:
+        yield service
+
+
+def drip(connection: socket.socket) -> bytes:
+    """What the server says to a client that sends a byte now and then, until it closes."""
+    received = b""
+    connection.settimeout(0.05)
+    for _ in range(400):
+        try:
+            connection.sendall(b"x")
+            part = connection.recv(65_536)
+        except TimeoutError:
+            continue
+        except OSError:
+            return received
+        if not part:
+            return received
+        received += part
+    raise AssertionError("the server never closed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"GET /models HTTP/1.1\r\nHost: ", b""),
+        (
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 9999\r\n\r\n",
+            b"HTTP/1.1 408",
+        ),
+        (b"GET /models HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n", b"HTTP/1.1 200"),
+        (b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n", b"HTTP/1.1 404"),
+    ],
+)
+def test_a_client_that_drips_is_cut_off_wherever_it_drips(
+    impatient_service: Service, sent: bytes, answer: bytes
+) -> None:
+    with impatient_service.connect() as connection:
+        connection.sendall(sent)
+        assert drip(connection).startswith(answer)
+    assert predict(impatient_service)["version"] == 2
+
+
+@pytest.mark.slow
+def test_a_connection_that_is_kept_serves_slow_requests_one_after_the_other(impatient_service: Service) -> None:
+    with impatient_service.connect() as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+            time.sleep(0.2)
+            connection.sendall(b"Content-Length: 1\r\n\r\n")
+            time.sleep(0.2)
+            connection.sendall(b"x")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+            time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_headers_over_the_limit_are_refused(impatient_service: Service) -> None:
+    assert impatient_service.exchange(
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-A: " + b"x" * 500 + b"\r\n\r\n"
+    ).startswith(b"HTTP/1.1 200")
+    assert impatient_service.exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"x" * 2000).startswith(
+        b"HTTP/1.1 400"
+    )
+
+
+@pytest.mark.slow
+def test_clients_that_vanish_leave_no_slot_thread_or_descriptor(impatient_service: Service) -> None:
+    """V9."""
+    picture = png(400, 300)
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(picture)}\r\n\r\n"
+    request = head.encode() + picture
+    folder = Path(f"/proc/{impatient_service.process.pid}")
+    predict(impatient_service)
+    before = len(list((folder / "fd").iterdir())), len(list((folder / "task").iterdir()))
+    for number in range(600):
+        with impatient_service.connect() as connection:
+            connection.sendall(request[: (10, len(head) + 10, len(request))[number % 3]])
+    deadline_s = time.monotonic() + 20
+    while True:
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{impatient_service.port}/metrics", timeout=20).read()
+        after = len(list((folder / "fd").iterdir())), len(list((folder / "task").iterdir()))
+        if b"csrve_requests_in_flight 0.0" in metrics and after[0] <= before[0] + 1 and after[1] <= before[1] + 1:
+            break
+        assert time.monotonic() < deadline_s, (before, after)
+    assert predict(impatient_service)["version"] == 2
+
+
+@pytest.mark.slow
+def test_a_second_sigterm_skips_the_wait(published: Path) -> None:
+    with serving(published, "--drain-delay-s", "600", "--preload", "grey") as service:
+        service.process.send_signal(signal.SIGTERM)
+        while service.get("/readyz") != 503:
+            time.sleep(0.01)
+        assert service.stop() == 0
+
+
+@pytest.mark.slow
+def test_settings_are_the_logs_last_word_before_serving(published: Path) -> None:
+    command = [sys.executable, "-m", "service", "--store", str(published), "--port", "0", "--threads", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        entries = (json.loads(line) for line in process.stderr)
+        settings = next(entry for entry in entries if entry["event"] == "settings")
+        assert (settings["store"], settings["threads"], settings["queue_limit"]) == (str(published), 1, 64)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_taken_port_is_one_line_and_status_2(published: Path) -> None:

@@ -32,8 +32,14 @@ def test_flags_win_over_variables_and_variables_over_defaults() -> None:
         (["--store", "a", "--grace-s", "soon"], 'grace_s "soon", must be a number'),
         (["--store", "a", "--device", "tpu"], 'device "tpu", must be cpu, cuda or cuda:N'),
         (["--store", "a", "--log-level", "loud"], 'log_level "loud", must be debug, info, warning or error'),
+        (["--store", "a", "--canary", "a=b"], 'canary "a=b", must be MODEL=CANDIDATE@SHARE'),
+        (["--store", "a", "--max-header-bytes", "9"], "max_header_bytes 9, must be in 256..1048576"),
         (
-            ["--store", "a", "--model", "A"],
+            ["--store", "a", "--preload", "a,B"],
+            "model name 'B': must be 1..64 of [a-z0-9._-], a letter or digit at both ends",
+        ),
+        (
+            ["--store", "a", "--default-model", "A"],
             "model name 'A': must be 1..64 of [a-z0-9._-], a letter or digit at both ends",
         ),
     ],
@@ -42,6 +48,12 @@ def test_a_bad_setting_is_named(arguments: list[str], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings(arguments, {})
     assert str(caught.value) == message
+
+
+def test_the_log_is_told_every_setting() -> None:
+    told = Settings(store=Path("a"), threads=3).told()
+    assert list(told) == list(Settings.__dataclass_fields__)
+    assert (told["threads"], told["store"]) == (3, Path("a"))
 
 
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,3 +68,9 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
 def test_devices(device: str) -> None:
     assert Settings(store=Path("a"), device=device).device == device
+
+
+def test_the_admin_token_is_not_shown() -> None:
+    settings = read_settings(["--store", "a"], {"CSRVE_ADMIN_TOKEN": "0123456789abcdef"})
+    assert settings.admin_token == "0123456789abcdef"
+    assert "0123456789" not in repr(settings)

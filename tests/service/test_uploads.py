@@ -8,8 +8,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from service.errors import BodyTooLarge, InvalidUpload, UnsupportedUpload, UploadTooSlow
-from service.uploads import read_upload
-from tests.service.drawings import form, png
+from service.uploads import Upload, media_type_of, parse_pictures, read_upload
+from tests.service.drawings import form, form_of_files, png
 
 PNG = {"Content-Type": "image/png"}
 
@@ -34,20 +34,24 @@ def upload(
     return asyncio.run(read_upload(Request(scope, receive), limit, timeout_s))
 
 
+def uploads(body: bytes, headers: Mapping[str, str]) -> Upload:
+    """What comes of a request with this body, that may carry three pictures."""
+    fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return parse_pictures(body, media_type_of(Request({"type": "http", "method": "POST", "headers": fields})), 3)
+
+
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "image/webp", "IMAGE/PNG", "image/png; charset=x"])
 def test_a_raw_body_is_the_picture(kind: str) -> None:
     assert upload([b"ab", b"c"], {"Content-Type": kind}) == b"abc"
 
 
-@pytest.mark.parametrize(
-    "kind", ["", "text/plain", "image/gif", "application/json", "image/png" + "; x=" + "y" * 65_536, ";"]
-)
+@pytest.mark.parametrize("kind", ["", "text/plain", "image/gif", "text/json", "image/png" + "; x=" + "y" * 65_536, ";"])
 def test_other_media_types_are_unsupported(kind: str) -> None:
     with pytest.raises(UnsupportedUpload) as caught:
         upload([b"abc"], {"Content-Type": kind})
     assert str(caught.value) == (
         "Content-Type must be image/png, image/jpeg, image/webp with the picture as the body, "
-        "or multipart/form-data with the picture in the field file."
+        "multipart/form-data with the picture in the field file, or application/json with the picture in base64."
     )
 
 
@@ -140,11 +144,58 @@ def test_a_form_without_one_picture_is_refused(fields: dict[str, bytes], message
     assert str(caught.value) == message
 
 
-def test_two_pictures_in_a_form_are_refused() -> None:
-    body, headers = form({"file": b"x"})
+def test_two_pictures_in_a_form_are_refused_where_one_is_wanted() -> None:
+    body, headers = form_of_files([b"x", b"y"])
     with pytest.raises(InvalidUpload) as caught:
-        upload([body.replace(b"--limit--\r\n", b"") + body], headers)
-    assert str(caught.value) == "The form has the field file twice."
+        upload([body], headers)
+    assert str(caught.value) == "The form has more than 1 of the field file."
+    with pytest.raises(InvalidUpload) as caught:
+        uploads(form_of_files([b"x"] * 4)[0], headers)
+    assert str(caught.value) == "The form has more than 3 of the field file."
+
+
+def test_a_form_may_have_several_pictures() -> None:
+    body, headers = form_of_files([b"first", b"second", b"third"])
+    assert uploads(body, headers) == Upload((b"first", b"second", b"third"), True)
+    body, headers = form_of_files([b"only"])
+    assert uploads(body, headers) == Upload((b"only",), False)
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_json_carries_one_picture_or_several_in_base64() -> None:
+    assert uploads(b'{"image": "YWJj"}', JSON) == Upload((b"abc",), False)
+    several = uploads(b'{"instances": [{"b64": "YWJj"}, {"b64": "eA=="}]}', JSON)
+    assert (several.pictures, several.several) == ((b"abc", b"x"), True)
+    assert uploads(b'{"instances": [{"b64": "eA=="}]}', JSON).several
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "body: not JSON from character 0 on"),
+        (b"[]", 'body: must be {"image": BASE64} or {"instances": [{"b64": BASE64}, ...]}'),
+        (b"{}", 'body: must be {"image": BASE64} or {"instances": [{"b64": BASE64}, ...]}'),
+        (b'{"image": "", "x": 1}', 'body: must be {"image": BASE64} or {"instances": [{"b64": BASE64}, ...]}'),
+        (b'{"image": "YWJj", "image": "YWJj"}', "body: an object has a member twice"),
+        (b'{"image": 1}', "image: must be a string in base64"),
+        (b'{"image": "YW Jj"}', "image: must be a string in base64"),
+        (b'{"image": "YWJ"}', "image: must be a string in base64"),
+        ('{"image": "\u00e9"}'.encode(), "image: must be a string in base64"),
+        (b'{"image": "\\ud800"}', "image: must be a string in base64"),
+        (b'{"image": ""}', "The picture is empty."),
+        (b'{"instances": []}', "instances: must be a list of 1..3 pictures"),
+        (b'{"instances": "eA=="}', "instances: must be a list of 1..3 pictures"),
+        (b'{"instances": [1, 2, 3, 4]}', "instances: must be a list of 1..3 pictures"),
+        (b'{"instances": [{"b64": "eA=="}, "eA=="]}', 'instances[1]: must be {"b64": BASE64}'),
+        (b'{"instances": [{"b64": null}]}', "instances[0].b64: must be a string in base64"),
+    ],
+)
+def test_json_that_carries_no_picture_is_refused(body: bytes, message: str) -> None:
+    with pytest.raises(InvalidUpload) as caught:
+        uploads(body, JSON)
+    assert str(caught.value) == message
 
 
 def test_a_form_cut_anywhere_is_refused() -> None:

@@ -1,8 +1,17 @@
+from dataclasses import replace
+from pathlib import Path
+
 from starlette.testclient import TestClient
+
+from model_store.store import Store
+from service.app import build_app
+from service.settings import Settings
+from tests.service.drawings import png
 
 SUMMARY = [
     "name",
     "version",
+    "aliases",
     "architecture",
     "parameters",
     "nonzeros",
@@ -48,9 +57,24 @@ def test_a_version_can_be_chosen(client: TestClient) -> None:
     assert [model["version"] for model in client.get("/models").json()["models"]] == [1, 2, 1]
 
 
+def test_an_alias_is_as_good_as_a_version(settings: Settings, store: Store, tmp_path: Path) -> None:
+    store.set_alias("colour", "stable", 1)
+    with TestClient(build_app(replace(settings, store=tmp_path / "store"))) as client:
+        assert client.get("/models/colour?version=stable").json()["version"] == 1
+        answer = client.post("/predict?version=stable", content=png(), headers={"Content-Type": "image/png"})
+        assert answer.json()["version"] == 1
+        models = client.get("/models").json()["models"]
+        assert [(model["name"], model["version"], model["aliases"]) for model in models] == [
+            ("colour", 1, ["stable"]),
+            ("colour", 2, ["latest"]),
+            ("grey", 1, ["latest"]),
+        ]
+        assert client.get("/models/colour").json()["aliases"] == ["latest"]
+
+
 def test_what_is_not_there_is_a_problem(client: TestClient) -> None:
     for path in ("/models/nothing", "/models/colour?version=9", "/models/..%2Fcolour", "/models/a%00b"):
         answer = client.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
-    assert client.get("/models/colour?version=x").status_code == 422
+    assert client.get("/models/colour?version=X").status_code == 422

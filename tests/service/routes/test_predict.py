@@ -1,9 +1,13 @@
+import base64
+import json
+
 import pytest
 from starlette.testclient import TestClient
 
-from tests.service.drawings import blank_png, draw, encode, form, png
+from tests.service.drawings import blank_png, draw, encode, form, form_of_files, png
 
 PNG = {"Content-Type": "image/png"}
+JSON = {"Content-Type": "application/json"}
 
 
 def test_a_raw_picture_is_classified(steady_client: TestClient) -> None:
@@ -52,6 +56,58 @@ def test_the_stages_add_up_to_the_total(steady_client: TestClient) -> None:
     assert sum(stages) <= timing["total"] + 0.01
 
 
+def as_json(*pictures: bytes) -> bytes:
+    return json.dumps({"instances": [{"b64": base64.b64encode(picture).decode()} for picture in pictures]}).encode()
+
+
+def test_several_files_are_classified_in_their_order(steady_client: TestClient) -> None:
+    pictures = [png(), encode(draw(9, 30), "JPEG"), png(60, 8)]
+    alone = [steady_client.post("/predict?top_k=3", content=picture, headers=PNG).json() for picture in pictures]
+    body, headers = form_of_files(pictures)
+    for content, kind in ((body, headers), (as_json(*pictures), JSON)):
+        answer = steady_client.post("/predict?top_k=3", content=content, headers=kind).json()
+        assert list(answer) == ["model", "version", "predictions", "timing_ms"]
+        assert (answer["model"], answer["version"]) == ("colour", 2)
+        assert [found["label"] for found in answer["predictions"]] == [found["label"] for found in alone]
+        for found, single in zip(answer["predictions"], alone, strict=True):
+            assert [candidate["label"] for candidate in found["top"]] == [one["label"] for one in single["top"]]
+            assert found["probability"] == pytest.approx(single["probability"], rel=1e-5)  # other batch, other rounding
+
+
+def test_one_picture_in_json_gets_the_answer_of_a_raw_body(steady_client: TestClient) -> None:
+    raw = steady_client.post("/predict?model=grey", content=png(), headers=PNG).json()
+    content = json.dumps({"image": base64.b64encode(png()).decode()})
+    answer = steady_client.post("/predict?model=grey", content=content, headers=JSON).json()
+    assert {**answer, "timing_ms": None} == {**raw, "timing_ms": None}
+    assert list(answer) == list(raw)
+
+
+def test_a_list_of_one_is_answered_with_a_list(steady_client: TestClient) -> None:
+    answer = steady_client.post("/predict", content=as_json(png()), headers=JSON).json()
+    assert len(answer["predictions"]) == 1
+
+
+def test_a_damaged_picture_among_several_is_named(steady_client: TestClient) -> None:
+    answer = steady_client.post("/predict", content=as_json(png(), png()[:100]), headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (400, "undecodable_picture")
+    assert answer.json()["detail"] == "pictures[1]: The picture is damaged or cut short."
+
+
+def test_as_many_pictures_as_a_batch_and_no_more(steady_client: TestClient) -> None:
+    assert steady_client.post("/predict", content=as_json(*[png()] * 16), headers=JSON).status_code == 200
+    answer = steady_client.post("/predict", content=as_json(*[png()] * 17), headers=JSON)
+    assert answer.json()["detail"] == "instances: must be a list of 1..16 pictures"
+
+
+def test_several_pictures_are_counted_as_one_prediction(client: TestClient) -> None:
+    client.post("/predict", content=as_json(png(), png()), headers=JSON)
+    lines = client.get("/metrics").text.splitlines()
+    assert 'csrve_requests_total{outcome="ok",protocol="image"} 1.0' in lines
+    assert 'csrve_batch_size_sum{model="colour",version="2"} 2.0' in lines
+    assert 'csrve_inference_duration_seconds_count{model="colour",version="2"} 1.0' in lines
+    assert "csrve_requests_in_flight 0.0" in lines
+
+
 ERRORS = [
     ("", b"", PNG, 400, "invalid_upload"),
     ("", b"<html>", PNG, 415, "unsupported_media_type"),
@@ -65,12 +121,16 @@ ERRORS = [
     ("?model=../colour", png(), PNG, 404, "model_not_found"),
     ("?version=77", png(), PNG, 404, "model_not_found"),
     ("?version=0", png(), PNG, 422, "invalid_query"),
-    ("?version=x", png(), PNG, 422, "invalid_query"),
+    ("?version=x", png(), PNG, 404, "model_not_found"),
+    ("?version=X", png(), PNG, 422, "invalid_query"),
     ("?version=1000000000", png(), PNG, 422, "invalid_query"),
     ("?top_k=0", png(), PNG, 422, "invalid_query"),
     ("?top_k=1001", png(), PNG, 422, "invalid_query"),
     ("?model=" + "x" * 65, png(), PNG, 422, "invalid_query"),
     ("", b"x", {"Content-Type": "multipart/form-data"}, 400, "invalid_upload"),
+    ("", b'{"image": "PGh0bWw+"}', JSON, 415, "unsupported_media_type"),
+    ("", b'{"image": 1}', JSON, 400, "invalid_upload"),
+    ("", b"[" * 100_000, JSON, 400, "invalid_upload"),
 ]
 
 
@@ -94,12 +154,12 @@ def test_predictions_are_counted_and_timed(client: TestClient) -> None:
     client.get("/predict")
     lines = client.get("/metrics").text.splitlines()
     for line in (
-        'csrve_requests_total{outcome="ok"} 2.0',
-        'csrve_requests_total{outcome="rejected"} 1.0',
+        'csrve_requests_total{outcome="ok",protocol="image"} 2.0',
+        'csrve_requests_total{outcome="rejected",protocol="image"} 1.0',
         'csrve_requests_rejected_total{reason="unsupported_media_type"} 1.0',
-        'csrve_stage_duration_seconds_count{stage="decode"} 2.0',
-        "csrve_request_duration_seconds_count 2.0",
-        "csrve_batch_size_sum 2.0",
+        'csrve_preprocess_duration_seconds_count{model="colour",version="2"} 2.0',
+        'csrve_request_duration_seconds_count{model="colour",version="2"} 2.0',
+        'csrve_batch_size_sum{model="colour",version="2"} 2.0',
         "csrve_queue_depth 0.0",
         "csrve_requests_in_flight 0.0",
     ):
