@@ -23,6 +23,7 @@ def describe_model(stored: StoredBundle, bundle: Bundle, plan: Plan, decode_ms: 
         **asdict(figures_of(bundle, len(stored.data))),
         decode_ms=decode_ms,
         resident_bytes=plan.resident_bytes,
+        activation_bytes=plan.resident_bytes - sum(plan.layer_bytes.values()),
         bytes_by_kind=accounting.by_kind(),
         layers=_layers(bundle, accounting, plan),
         class_names=list(bundle.class_names),

@@ -66,7 +66,8 @@ class ModelSummary(BaseModel):
     bits_per_weight: float = Field(description="Bits of the file for each parameter of the dense network.")
     accuracy: float | None = Field(description="Accuracy on the test set, recorded when the bundle was made.")
     decode_ms: float = Field(description="Time to decode the bundle when it was loaded.")
-    resident_bytes: int = Field(description="Bytes of all arrays the engine holds for it.")
+    resident_bytes: int = Field(description="Bytes of all arrays the engine holds for it, after its first picture.")
+    activation_bytes: int = Field(description="Those of them that are buffers; larger batches may add to them.")
 
 
 class Layer(BaseModel):

@@ -68,6 +68,7 @@ void decode(const Vector1<uint8_t>& payload, const Vector1<uint16_t>& lookup, co
 }  // namespace
 
 NB_MODULE(_lanes_native, module) {
+    nb::set_leak_warnings(false);  // what is alive when the interpreter ends is no leak
     module.def("decode", &decode);
     module.attr("CODE_BITS") = kCodeBits;
 }

@@ -14,12 +14,12 @@ from model_store.bundle import encode_bundle
 from model_store.preprocessing import Preprocessing
 from model_store.store import Store
 from service.app import build_app
-from service.engine.numpy_engine import NumpyPlan
 from service.engine.plan import Array
 from service.errors import SettingsError
 from service.settings import Settings
 from tests.service.asgi import body_of, parts_of, post
 from tests.service.bundles import residual_bundle
+from tests.service.plans import CpuPlan
 from tests.service.test_following import CLASSES, certain_of
 
 
@@ -118,14 +118,14 @@ def test_where_the_candidate_cannot_answer_the_primary_does(
     async def main() -> None:
         parts = parts_of(app)
         large = await parts.models.find("large")
-        original = NumpyPlan.run
+        original = CpuPlan.run
 
-        def run(plan: NumpyPlan, batch: Array) -> Array:
+        def run(plan: CpuPlan, batch: Array) -> Array:
             if plan is large.plan:
                 raise ValueError("secret")
             return original(plan, batch)
 
-        monkeypatch.setattr(NumpyPlan, "run", run)
+        monkeypatch.setattr(CpuPlan, "run", run)
         sent = await post(app)
         assert (sent[0]["status"], body_of(sent)["model"]) == (200, "small")
         assert value(app, "csrve_canary_fallbacks_total{") == 1
@@ -154,14 +154,14 @@ def _failing(kind: str, monkeypatch: pytest.MonkeyPatch, app: FastAPI) -> Callab
 
     async def engine() -> None:
         large = await parts_of(app).models.find("large")
-        original = NumpyPlan.run
+        original = CpuPlan.run
 
-        def run(plan: NumpyPlan, batch: Array) -> Array:
+        def run(plan: CpuPlan, batch: Array) -> Array:
             if plan is large.plan:
                 raise ValueError("secret")
             return original(plan, batch)
 
-        monkeypatch.setattr(NumpyPlan, "run", run)
+        monkeypatch.setattr(CpuPlan, "run", run)
 
     async def model() -> None:
         Store(parts_of(app).settings.store).remove("large", 2)
@@ -195,14 +195,14 @@ def test_a_shadow_that_hangs_holds_nobody_up_and_what_is_too_much_is_dropped(
 ) -> None:
     async def main() -> None:
         large = await parts_of(app).models.find("large")
-        original = NumpyPlan.run
+        original = CpuPlan.run
 
-        def run(plan: NumpyPlan, batch: Array) -> Array:
+        def run(plan: CpuPlan, batch: Array) -> Array:
             if plan is large.plan:
                 assert open_.wait(20)
             return original(plan, batch)
 
-        monkeypatch.setattr(NumpyPlan, "run", run)
+        monkeypatch.setattr(CpuPlan, "run", run)
         for _ in range(10):
             assert body_of(await post(app))["model"] == "small"
         assert len(parts_of(app).comparisons._tasks) == 2

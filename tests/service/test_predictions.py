@@ -10,11 +10,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import build_app
-from service.engine.numpy_engine import NumpyPlan
 from service.engine.plan import Array
 from service.settings import Settings
 from tests.service.asgi import parts_of, post
 from tests.service.drawings import png
+from tests.service.plans import CpuPlan
 
 PNG = {"Content-Type": "image/png"}
 
@@ -25,15 +25,15 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = threading.Event()
         self.entered = threading.Event()
-        original = NumpyPlan.run
+        original = CpuPlan.run
 
-        def run(plan: NumpyPlan, batch: Array) -> Array:
+        def run(plan: CpuPlan, batch: Array) -> Array:
             if threading.current_thread().name.startswith("csrve-engine"):
                 self.entered.set()
                 assert self.open.wait(20)
             return original(plan, batch)
 
-        monkeypatch.setattr(NumpyPlan, "run", run)
+        monkeypatch.setattr(CpuPlan, "run", run)
 
 
 @pytest.fixture
@@ -104,13 +104,13 @@ def test_more_than_the_house_holds_is_503_before_the_body_is_read(settings: Sett
 def test_a_slow_stage_lands_in_its_own_bucket(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    original = NumpyPlan.run
+    original = CpuPlan.run
 
-    def slow(plan: NumpyPlan, batch: Array) -> Array:
+    def slow(plan: CpuPlan, batch: Array) -> Array:
         threading.Event().wait(0.3)
         return original(plan, batch)
 
-    monkeypatch.setattr(NumpyPlan, "run", slow)
+    monkeypatch.setattr(CpuPlan, "run", slow)
     with TestClient(build_app(settings)) as client:
         timing = client.post("/predict", content=png(), headers=PNG).json()["timing_ms"]
         lines = client.get("/metrics").text.splitlines()

@@ -196,6 +196,7 @@ std::vector<std::string> instruction_sets() {
 }  // namespace
 
 NB_MODULE(_native, module) {
+    nb::set_leak_warnings(false);  // what is alive when the interpreter ends is no leak
     nb::class_<Plan>(module, "Plan")
         .def("run", [](Plan& plan, const Pictures& pictures, const Logits& logits) {
             run(plan, plan.input_sides(), pictures, logits, nullptr);
