@@ -15,6 +15,7 @@ PARAMETERS = st.dictionaries(
     ),
     max_size=3,
 )
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 ANY_JSON = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=10)
