@@ -96,12 +96,21 @@ def read_bundle(target: str, store: Path | None) -> Bundle:
     Raises:
         CompressorError: it cannot be read. StoreError: it is not in the store, or not a bundle.
     """
+    return decode_bundle(bundle_data(target, store))
+
+
+def bundle_data(target: str, store: Path | None) -> bytes:
+    """The bytes of a bundle by FILE, NAME or NAME:VERSION.
+
+    Raises:
+        CompressorError: it cannot be read. StoreError: it is not in the store.
+    """
     if target.endswith(BUNDLE_SUFFIX) or "/" in target:
-        return decode_bundle(_read_file(Path(target)))
+        return _read_file(Path(target))
     if store is None:
         raise CompressorError(f"{target}: to read it from a store give --store")
     name, colon, version = target.partition(":")
-    return decode_bundle(Store(store).read(name, check_version(version) if colon else None).data)
+    return Store(store).read(name, check_version(version) if colon else None).data
 
 
 def _read_file(path: Path) -> bytes:
