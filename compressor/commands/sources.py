@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from compressor.data import ImageSet, load_images
+from compressor.data import ImageSet, load_images, preprocessing_of
 from compressor.errors import CheckpointError, CompressorError, DataError
 from compressor.networks import build_network, input_shape_of
 from compressor.networks.card import NetworkCard, card_of
@@ -70,8 +70,7 @@ def choose_preprocessing(
     elif known is not None:
         return known
     else:
-        mean, std = images.statistics()
-        std = tuple(value or 1.0 for value in std)  # a channel without any contrast
+        return preprocessing_of(images)
     return Preprocessing(shape[1], shape[2], mean, std)
 
 

@@ -9,9 +9,11 @@ from compressor.plots.canvas import MUTED, new_figure
 from compressor.pruning.sensitivity import Measurement
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LEGEND_ROWS = 20
+NAMED = 3
 FIRST_COLOUR, LAST_COLOUR = 0.0, 0.9  # of the colour map: its last tenth is too light on white
 
 
@@ -32,6 +34,7 @@ def plot_sensitivity(
         colour = colours(FIRST_COLOUR + (LAST_COLOUR - FIRST_COLOUR) * index / max(1, len(layers) - 1))
         accuracies = [dense_accuracy, *(accuracy for _, accuracy in line)]
         axes.plot(kept, accuracies, marker="o", markersize=3, linewidth=1.4, color=colour, label=layer)
+    _name_the_worst(axes, measurements)
     axes.axhline(dense_accuracy - allowed_loss, color=MUTED, linestyle="--", linewidth=1)
     axes.annotate(
         f"dense {dense_accuracy:.2%} less {allowed_loss:.2%}",
@@ -48,3 +51,13 @@ def plot_sensitivity(
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", fontsize=7, ncols=columns, frameon=False, title="layer, first to last")
     return figure
+
+
+def _name_the_worst(axes: Axes, measurements: Sequence[Measurement]) -> None:
+    """Write the layers that lose most beside the lowest point of their lines."""
+    lowest: dict[str, Measurement] = {}
+    for measurement in sorted(measurements, key=lambda m: -m.accuracy):
+        lowest[measurement.layer] = measurement
+    for measurement in sorted(lowest.values(), key=lambda m: m.accuracy)[:NAMED]:
+        place = (1 - measurement.sparsity, measurement.accuracy)
+        axes.annotate(measurement.layer, place, xytext=(6, -3), textcoords="offset points", fontsize=7)

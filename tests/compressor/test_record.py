@@ -2,6 +2,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import pytest
 import torch
 
 import compressor.record
-from compressor.record import csrve_version, surroundings
+from compressor.record import csrve_version, git_revision, surroundings
 
 
 def test_the_surroundings_are_json_and_complete() -> None:
     record = surroundings()
     assert json.loads(json.dumps(record)) == record
-    names = {"command", "processor", "cores", "threads", "accelerator", "python", "torch", "csrve"}
+    names = {"command", "processor", "cores", "threads", "accelerator", "python", "torch", "csrve", "git"}
     assert record.keys() == names
     assert record["threads"] == torch.get_num_threads()
     assert record["python"] == platform.python_version()
@@ -62,3 +63,23 @@ def test_the_version_is_that_of_the_distribution_or_unknown(monkeypatch: pytest.
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
     assert csrve_version() == "0+checkout"
+
+
+def test_the_revision_is_that_of_the_sources_or_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    monkeypatch.setattr(compressor.record, "__file__", str(tmp_path / "record.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_revision() is None
+    (tmp_path / "record.py").write_text("1")
+    for arguments in (("init",), ("add", "."), ("commit", "-m", "first"), ("tag", "v1")):
+        git(*arguments)
+    clean = git_revision()
+    assert clean is not None
+    assert len(clean) == 40
+    (tmp_path / "record.py").write_text("2")
+    assert git_revision() == f"{clean}-dirty"
+    monkeypatch.setenv("PATH", "")
+    assert git_revision() is None
