@@ -2,6 +2,7 @@
 # make test       install the rest, and run the tests
 # make test-slow  run the tests that take minutes: long fuzzing, many processes, deep networks
 # make check      formatting, lint and types
+# make results-check  decode every bundle of the store, and measure it anew where CSRVE_DATA names a folder with cifar10
 #
 # On the command line: HOST, PORT and STORE of `serve`; PYTHON that makes .venv; TESTS for some of the tests only.
 
@@ -14,7 +15,7 @@ TESTS := tests
 VENV := .venv
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test test-slow check format clean
+.PHONY: serve test test-slow check results-check format clean
 
 serve: $(VENV)/.serve
 	$(VENV)/bin/python -m service --host $(HOST) --port $(PORT) --store $(STORE)
@@ -29,6 +30,9 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+results-check: $(VENV)/.dev
+	$(VENV)/bin/python -m compressor check --store $(STORE)
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff format .

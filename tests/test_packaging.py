@@ -133,6 +133,7 @@ def test_make_test_and_make_check_install_what_they_run() -> None:
         "test": '-m pytest -m "not slow" tests\n',
         "test-slow": "-m pytest -m slow tests\n",
         "check": "ruff format --check .\n",
+        "results-check": "-m compressor check --store store\n",
     }
     for target, command in targets.items():
         said = make_says(target)

@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from compressor.errors import RecipeError
 from compressor.experiments.targets import TIERS
@@ -67,7 +68,13 @@ class Experiment:
     def smoke(self) -> "Experiment":
         """The same way in a minute or so: one epoch of everything, small batches, nothing compiled; a network for no
         use."""
-        quick = {"epochs": 1, "batch_size": 50, "holdout": SMOKE_HOLDOUT, "compile": False, "ema_decay": 0.0}
+        quick: dict[str, Any] = {
+            "epochs": 1,
+            "batch_size": 50,
+            "holdout": SMOKE_HOLDOUT,
+            "compile": False,
+            "ema_decay": 0.0,
+        }
         train = dataclasses.replace(self.train, small_phase=None, **quick) if self.train is not None else None
         prune = dataclasses.replace(self.compress.prune, refresh_steps=2)
         compress = dataclasses.replace(self.compress.with_both(**quick), prune=prune)
