@@ -71,9 +71,11 @@ class ExperimentRun:
         if (self.folder / CLAIM).exists() and not resume:
             raise CompressorError(f"{self.folder}: begun already; give --resume to go on, or remove it")
         folder = RunFolder(self.folder)
-        folder.write(CLAIM, {"experiment": self.experiment.name, "seed": self.experiment.seeds[0]})
+        claim = {"experiment": self.experiment.name, "seed": self.experiment.seeds[0]}
+        folder.write(CLAIM, claim)
         images = self._images("train")
         weights, card = self._dense(images)
+        folder.write(CLAIM, {**claim, "dense": str(weights)})
         recipe = inherit_split(self.experiment.compress, card)
         rest, holdout = split_images(images, recipe.holdout, recipe.seed)
         network = load_network(weights, self.experiment.network, len(images.class_names)).to(self.device)

@@ -34,6 +34,8 @@ def rendered(figure: Figure, kind: str = "png") -> bytes:
     """The figure as a PNG or SVG file; the same figure gives the same bytes."""
     import matplotlib
 
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it would move things a little with every drawing
     file = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "csrve", "svg.fonttype": "none"}):
         figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
