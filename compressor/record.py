@@ -25,11 +25,12 @@ def csrve_version() -> str:
 
 def git_revision() -> str | None:
     """The commit that these sources are of, with `-dirty` where they differ from it; None outside of a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():  # installed, perhaps below somebody else's checkout
+        return None
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=True
-        )
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None

@@ -70,16 +70,20 @@ def test_the_revision_is_that_of_the_sources_or_none(monkeypatch: pytest.MonkeyP
         who = ("-c", "user.name=a", "-c", "user.email=a@b")
         subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
-    monkeypatch.setattr(compressor.record, "__file__", str(tmp_path / "record.py"))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_revision() is None
-    (tmp_path / "record.py").write_text("1")
+    def revision_of(root: Path) -> str | None:
+        monkeypatch.setattr(compressor.record, "__file__", str(root / "compressor" / "record.py"))
+        return git_revision()
+
+    assert revision_of(tmp_path) is None
+    (tmp_path / "file").write_text("1")
     for arguments in (("init",), ("add", "."), ("commit", "-m", "first"), ("tag", "v1")):
         git(*arguments)
-    clean = git_revision()
+    clean = revision_of(tmp_path)
     assert clean is not None
     assert len(clean) == 40
-    (tmp_path / "record.py").write_text("2")
-    assert git_revision() == f"{clean}-dirty"
+    (tmp_path / "file").write_text("2")
+    assert revision_of(tmp_path) == f"{clean}-dirty"
+    (tmp_path / "environment").mkdir()
+    assert revision_of(tmp_path / "environment") is None, "installed below another project's checkout"
     monkeypatch.setenv("PATH", "")
-    assert git_revision() is None
+    assert revision_of(tmp_path) is None
