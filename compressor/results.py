@@ -152,7 +152,8 @@ def _conditions(fields: Mapping[str, Any]) -> str:
     if trained is not None:
         minutes = f"{trained:.0f} minutes of training and {minutes}"
     if fields.get("git"):
-        minutes = f"revision `{fields['git'][:12]}`; {minutes}"
+        commit, dash, changed = fields["git"].partition("-")
+        minutes = f"revision `{commit[:12]}{dash}{changed}`; {minutes}"
     return (
         f"Seed {recipe['retrain']['seed']}; {fields['processor']}, {fields['cores']} cores, "
         f"{fields['accelerator'] or 'no accelerator'}; torch {fields['torch']}; {minutes}. "

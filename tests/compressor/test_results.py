@@ -80,10 +80,11 @@ Seed 3; Some Processor, 2 cores, no accelerator; torch 2.10.0; 51 minutes of com
 """
 
 
-def test_a_record_with_its_revision_and_minutes_of_training_shows_both() -> None:
-    record = Record("b", LARGE | {"git": "89abcdef" * 5, "dense": {"minutes": 12.6}})
-    said = "torch 2.10.0; revision `89abcdef89ab`; 13 minutes of training and 51 minutes of compression. Command:"
-    assert said in results_page([record])
+@pytest.mark.parametrize("changed", ["", "-dirty"])
+def test_a_record_with_its_revision_and_minutes_of_training_shows_both(changed: str) -> None:
+    record = Record("b", LARGE | {"git": "89abcdef" * 5 + changed, "dense": {"minutes": 12.6}})
+    times = "13 minutes of training and 51 minutes of compression. Command:"
+    assert f"torch 2.10.0; revision `89abcdef89ab{changed}`; {times}" in results_page([record])
 
 
 BROKEN = [
