@@ -1,4 +1,4 @@
-"""`python -m compressor train|compress|evaluate|show|results`.
+"""`python -m compressor train|compress|evaluate|show|profile|sensitivity|experiment|results|check|report`.
 
 Exit codes: 0 done; 2 it could not be done, and one line on stderr says why; 130 interrupted.
 """
@@ -7,7 +7,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from compressor.commands import compress, evaluate, results, show, train
+from compressor.commands import (
+    check,
+    compress,
+    evaluate,
+    experiment,
+    profile,
+    report,
+    results,
+    sensitivity,
+    show,
+    train,
+)
 from compressor.errors import CompressorError
 from model_store.errors import StoreError
 
@@ -31,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m compressor", description="Train and compress image classifiers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, compress, evaluate, show, results):
+    for command in (train, compress, evaluate, show, profile, sensitivity, experiment, results, check, report):
         added = commands.add_parser(command.NAME, help=command.SUMMARY, description=command.SUMMARY)
         command.add_arguments(added)
         added.set_defaults(run=command.run)

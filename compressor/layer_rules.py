@@ -43,6 +43,11 @@ def parse_rules(text: str) -> LayerRules:
     return tuple(rules)
 
 
+def render_rules(rules: LayerRules) -> str:
+    """The text that `parse_rules` reads."""
+    return ",".join(f"{pattern}={value!r}" for pattern, value in rules)
+
+
 def _place(index: int, count: int) -> str:
     return FIRST if index == 0 else LAST if index == count - 1 else ""
 

@@ -68,7 +68,7 @@ class Compression:
         self.progress = progress
         self.accuracies: dict[str, float] = {}
         self._teacher = _teacher_of(network) if recipe.needs_teacher else None
-        self._fingerprint = _weights_digest(network)
+        self._fingerprint = weights_digest(network)
 
     def publish(self, store: Store, name: str) -> StoredBundle:
         """Run every stage that is not done, measure the decoded file, and publish it.
@@ -205,7 +205,7 @@ def _teacher_of(network: nn.Module) -> nn.Module:
     return with_layout(copy.deepcopy(network), torch.channels_last)
 
 
-def _weights_digest(network: nn.Module) -> str:
+def weights_digest(network: nn.Module) -> str:
     """SHA-256 over names and values of the dense network."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):

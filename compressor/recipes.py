@@ -6,6 +6,7 @@ from typing import Any
 
 from compressor.data.augmentation import Augmentation
 from compressor.errors import RecipeError
+from compressor.networks.card import NetworkCard
 from compressor.pruning.recipe import PruneRecipe
 from compressor.sharing.recipe import ShareRecipe
 from compressor.training.recipe import TrainRecipe
@@ -107,3 +108,10 @@ def recipe_named(name: str) -> CompressRecipe:
     if name not in RECIPES:
         raise RecipeError(f"--recipe {name}: unknown, must be one of {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def inherit_split(recipe: CompressRecipe, card: NetworkCard) -> CompressRecipe:
+    """Keep the holdout that training set aside: pictures the dense network has learnt tell nothing."""
+    trained = card.training.get("recipe", {})
+    changes = {name: trained[name] for name in ("holdout", "seed") if name in trained}
+    return recipe.with_both(**changes)

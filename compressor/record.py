@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 CPU_INFO = Path("/proc/cpuinfo")
+GIT_TIMEOUT_S = 10
 
 
 def csrve_version() -> str:
@@ -19,6 +21,19 @@ def csrve_version() -> str:
         return importlib.metadata.version("csrve")
     except importlib.metadata.PackageNotFoundError:
         return "0+checkout"
+
+
+def git_revision() -> str | None:
+    """The commit that these sources are of, with `-dirty` where they differ from it; None outside of a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():  # installed, perhaps below somebody else's checkout
+        return None
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
 
 
 def surroundings() -> dict[str, Any]:
@@ -32,6 +47,7 @@ def surroundings() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "csrve": csrve_version(),
+        "git": git_revision(),
     }
 
 

@@ -1,4 +1,5 @@
-"""The tables of README and docs/results.md, made from the recorded runs in docs/results and from nothing else."""
+"""The tables of README and docs/results.md, made from the records in docs/results, the declared experiments, and
+nothing else."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from compressor.errors import CompressorError
+from compressor.experiments.tables import experiments_table, targets_table
+from compressor.markdown import kilobytes, table
 from model_store.accounting import KINDS
 
 STAGES = ("dense", "prune", "share", "centroids", "decoded")  # prune-1, prune-2 where there are rounds
@@ -17,6 +20,17 @@ Made by `python -m compressor results` from the records in [results/](results); 
 is 1,000 bytes. *Ratio* is the dense network's fp32 state_dict over the bundle's bytes on disk, all of them counted.
 *Accuracy* is that of the decoded file on the test pictures, without test-time augmentation; thresholds and epochs are
 chosen on a part of train held out, and the test pictures are touched once, at the end.
+"""
+TARGETS = """## Targets
+
+What there is to reach: at most so many bytes on disk (for LeNet the ratio of Han et al. 2016), at such an accuracy of
+the decoded file. A cell names the recorded bundle that comes nearest.
+"""
+EXPERIMENTS = """## Experiments
+
+Declared in `compressor/experiments`; `python -m compressor experiment NAME` runs one, `--resume` goes on with it.
+*Bundle* is the largest file of the seeds that were run, *accuracy* their mean, with the standard deviation where there
+are several.
 """
 
 
@@ -37,8 +51,8 @@ class Record:
         dense = fields["dense"].get("test_accuracy")
         return [
             f"{fields['architecture']}, `{fields['name']}`",
-            _kilobytes(fields["dense_bytes"]),
-            _kilobytes(fields["bundle_bytes"]),
+            kilobytes(fields["dense_bytes"]),
+            kilobytes(fields["bundle_bytes"]),
             f"{self.ratio:.1f}x",
             f"{fields['sparsity']:.1%}",
             f"{dense:.2%}" if dense is not None else "not recorded",
@@ -70,17 +84,19 @@ def read_records(folder: Path) -> list[Record]:
 
 def summary_table(records: Iterable[Record]) -> str:
     """One row a bundle, Markdown."""
-    return _table(SUMMARY, [record.row() for record in records])
+    return table(SUMMARY, [record.row() for record in records])
 
 
 def results_page(records: Iterable[Record]) -> str:
     """All of docs/results.md."""
     records = list(records)
-    return "\n\n".join([HEAD.strip(), summary_table(records), *(_section(record) for record in records)]) + "\n"
+    fields = [record.fields for record in records]
+    parts = [HEAD.strip(), summary_table(records), TARGETS.strip(), targets_table(fields), EXPERIMENTS.strip()]
+    return "\n\n".join([*parts, experiments_table(fields), *(_section(record) for record in records)]) + "\n"
 
 
 def with_summary(readme: str, records: Iterable[Record]) -> str:
-    """README's text with the table between its markers made anew.
+    """README's text with what stands between its markers made anew: a row for each bundle, and the targets.
 
     Raises:
         CompressorError: the markers are missing.
@@ -89,7 +105,9 @@ def with_summary(readme: str, records: Iterable[Record]) -> str:
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise CompressorError(f"README: must hold {BEGIN} and {END}")
-    return f"{head}{BEGIN}\n{summary_table(records)}\n{END}{tail}"
+    records = list(records)
+    tables = (summary_table(records), targets_table([record.fields for record in records]))
+    return f"{head}{BEGIN}\n{tables[0]}\n\n{tables[1]}\n{END}{tail}"
 
 
 def write_results(folder: Path, page: Path, readme: Path) -> None:
@@ -111,8 +129,8 @@ def _section(record: Record) -> str:
             f"## {fields['architecture']}, `{fields['name']}`",
             f"{fields['parameters']:,} parameters, {fields['nonzeros']:,} weights left; the bundle's SHA-256 begins "
             f"`{fields['sha256'][:16]}`.",
-            _table(("bytes", "size", "share"), kinds),
-            _table(("stage", "accuracy on the part held out"), stages),
+            table(("bytes", "size", "share"), kinds),
+            table(("stage", "accuracy on the part held out"), stages),
             _conditions(fields),
         ]
     )
@@ -129,20 +147,15 @@ def _in_order(values: Mapping[str, Any], order: Sequence[str]) -> list[tuple[str
 
 
 def _conditions(fields: Mapping[str, Any]) -> str:
-    minutes = sum(fields["minutes"].values())
-    recipe = fields["recipe"]
+    minutes = f"{sum(fields['minutes'].values()):.0f} minutes of compression"
+    recipe, trained = fields["recipe"], fields["dense"].get("minutes")
+    if trained is not None:
+        minutes = f"{trained:.0f} minutes of training and {minutes}"
+    if fields.get("git"):
+        commit, dash, changed = fields["git"].partition("-")
+        minutes = f"revision `{commit[:12]}{dash}{changed}`; {minutes}"
     return (
         f"Seed {recipe['retrain']['seed']}; {fields['processor']}, {fields['cores']} cores, "
-        f"{fields['accelerator'] or 'no accelerator'}; torch {fields['torch']}; {minutes:.0f} minutes of compression. "
+        f"{fields['accelerator'] or 'no accelerator'}; torch {fields['torch']}; {minutes}. "
         f"Command:\n\n    {fields['command']}"
     )
-
-
-def _kilobytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1000:,.1f} kB"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    cells = list(head)
-    lines = [cells, ["---"] * len(cells), *(list(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -56,7 +56,7 @@ class RunFolder:
             if "holdout_accuracy" not in metadata:
                 raise CheckpointError(f"{result}: not the result of a stage, has no holdout_accuracy")
             return StageResult(float(metadata["holdout_accuracy"]), fingerprint)
-        with self._timed(name):
+        with self.timed(name):
             accuracy = work(checkpoint)
         save_tensors(result, dict(network.state_dict()), {"holdout_accuracy": accuracy})
         checkpoint.unlink(missing_ok=True)
@@ -73,7 +73,7 @@ class RunFolder:
         self.write(path.name, {"fingerprint": fingerprint})
 
     @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
+    def timed(self, name: str) -> Iterator[None]:
         """Add to the stage's minutes, also when interrupted (time before a kill is lost)."""
         start = time.monotonic()
         try:

@@ -53,7 +53,7 @@ def third_party(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ["model_store", "service", "compressor", "tests"])
 def test_every_import_is_declared(package: str) -> None:
-    extras = {"compressor": ["compressor"], "tests": ["compressor", "export", "dev"]}.get(package, [])
+    extras = {"compressor": ["compressor", "report"], "tests": ["compressor", "export", "dev"]}.get(package, [])
     for path in sorted((ROOT / package).rglob("*.py")):
         place = str(path.relative_to(ROOT))
         # packaging comes with pytest, which could not do without it
@@ -69,7 +69,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
     imported = {name for package in OWN for path in (ROOT / package).rglob("*.py") for name in third_party(path)}
     tools = {"csrve", "mypy", "ruff", "schemathesis", "types-tqdm", "httpx2"}  # run, or imported by others
     optional = {"torchvision"}  # imported by name, after a guard
-    assert declared("compressor", "gpu", "export", "bench", "dev") - imported - tools - optional == set()
+    assert declared("compressor", "gpu", "export", "bench", "report", "dev") - imported - tools - optional == set()
 
 
 def test_every_dependency_says_what_it_is_for() -> None:
@@ -149,6 +149,7 @@ def test_make_test_and_make_check_install_what_they_run() -> None:
         "test": '-m pytest -m "not slow" tests\n',
         "test-slow": "-m pytest -m slow tests\n",
         "check": "ruff format --check .\n",
+        "results-check": "-m compressor check --store store\n",
     }
     for target, command in targets.items():
         said = make_says(target)

@@ -18,11 +18,10 @@ from compressor.commands.options import (
 from compressor.commands.sources import add_network, load_network, load_test_images, network_shape
 from compressor.data import load_images, split_images
 from compressor.layer_rules import parse_rules
-from compressor.networks.card import NetworkCard
 from compressor.pipeline import CompressData, Compression
 from compressor.pruning.recipe import METHODS, PruneRecipe
 from compressor.pruning.scores import SCORES
-from compressor.recipes import RECIPES, SCALE_BITS, CompressRecipe, recipe_named
+from compressor.recipes import RECIPES, SCALE_BITS, CompressRecipe, inherit_split, recipe_named
 from compressor.sharing.centroids import GRADIENTS
 from compressor.sharing.kmeans import INITIALISATIONS
 from compressor.sharing.recipe import ShareRecipe
@@ -77,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     store, device, progress = Store.create(options.store), choose_device(options), not options.quiet
     images = load_images(options.data, "train", network_shape(options, options.weights), progress=progress)
     network, card = load_network(options, options.weights, images)
-    recipe = changed_recipe(_inherit_split(recipe_named(options.recipe), card), options)
+    recipe = changed_recipe(inherit_split(recipe_named(options.recipe), card), options)
     rest, holdout = split_images(images, recipe.holdout, recipe.seed)
     shape, names = card.preprocessing.input_shape, card.class_names
     data = CompressData(
@@ -85,13 +84,6 @@ def run(options: argparse.Namespace) -> None:
     )
     compression = Compression(network.to(device), card, data, recipe, options.folder, progress=progress)
     _report(options, compression.publish(store, options.name))
-
-
-def _inherit_split(recipe: CompressRecipe, card: NetworkCard) -> CompressRecipe:
-    """Keep the holdout that training set aside: pictures the dense network has learnt tell nothing."""
-    trained = card.training.get("recipe", {})
-    changes = {name: trained[name] for name in ("holdout", "seed") if name in trained}
-    return recipe.with_both(**changes)
 
 
 def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> CompressRecipe:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from compressor.data import ImageSet, load_images
+from compressor.data import ImageSet, load_images, preprocessing_of
 from compressor.errors import CheckpointError, CompressorError, DataError
 from compressor.networks import build_network, input_shape_of
 from compressor.networks.card import NetworkCard, card_of
@@ -70,8 +70,7 @@ def choose_preprocessing(
     elif known is not None:
         return known
     else:
-        mean, std = images.statistics()
-        std = tuple(value or 1.0 for value in std)  # a channel without any contrast
+        return preprocessing_of(images)
     return Preprocessing(shape[1], shape[2], mean, std)
 
 
@@ -96,12 +95,21 @@ def read_bundle(target: str, store: Path | None) -> Bundle:
     Raises:
         CompressorError: it cannot be read. StoreError: it is not in the store, or not a bundle.
     """
+    return decode_bundle(bundle_data(target, store))
+
+
+def bundle_data(target: str, store: Path | None) -> bytes:
+    """The bytes of a bundle by FILE, NAME or NAME:VERSION.
+
+    Raises:
+        CompressorError: it cannot be read. StoreError: it is not in the store.
+    """
     if target.endswith(BUNDLE_SUFFIX) or "/" in target:
-        return decode_bundle(_read_file(Path(target)))
+        return _read_file(Path(target))
     if store is None:
         raise CompressorError(f"{target}: to read it from a store give --store")
     name, colon, version = target.partition(":")
-    return decode_bundle(Store(store).read(name, check_version(version) if colon else None).data)
+    return Store(store).read(name, check_version(version) if colon else None).data
 
 
 def _read_file(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from compressor.data.pictures import PictureFile, find_pictures
 from compressor.data.torchvision_sets import TORCHVISION_SETS, download
 from compressor.errors import DataError
+from model_store.preprocessing import Preprocessing
 
 SPLITS = ("train", "test")
 
@@ -54,6 +55,13 @@ class ImageSet:
 
     def subset(self, indices: Tensor) -> "ImageSet":
         return ImageSet(self.pixels[indices], self.labels[indices], self.class_names)
+
+
+def preprocessing_of(images: ImageSet) -> Preprocessing:
+    """The pictures' size and their own statistics."""
+    mean, std = images.statistics()
+    height, width = (int(side) for side in images.pixels.shape[2:])
+    return Preprocessing(height, width, mean, tuple(value or 1.0 for value in std))  # 0: no contrast in a channel
 
 
 def split_images(images: ImageSet, holdout: int, seed: int) -> tuple[ImageSet, ImageSet]:

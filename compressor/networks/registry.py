@@ -10,6 +10,7 @@ from compressor.errors import NetworkError
 from compressor.networks.plain import LeNet5, LeNet300, Vgg16
 from compressor.networks.resnet_cifar import CifarResNet
 from compressor.networks.resnet_wide import WideStemResNet
+from compressor.networks.torchvision_models import TORCHVISION, TorchvisionModel
 
 CIFAR_INPUT = (3, 32, 32)
 MNIST_INPUT = (1, 28, 28)
@@ -27,7 +28,8 @@ def build_network(name: str, classes: int) -> nn.Module:
     """Build a network with fresh weights.
 
     Args:
-        name: a key of `NETWORKS`, or `module:callable`, called with `classes` as keyword, returning an nn.Module.
+        name: a key of `NETWORKS`, `torchvision:MODEL`, or `module:callable`, called with `classes` as keyword,
+            returning an nn.Module.
 
     Raises:
         NetworkError: the name is unknown, or the user's callable cannot be found or does not return a module.
@@ -52,6 +54,8 @@ def _user_callable(name: str) -> Callable[..., object]:
     module_name, separator, attribute = name.partition(":")
     if not separator:
         raise NetworkError(f"--network {name}: unknown; known are {', '.join(sorted(NETWORKS))} and module:callable")
+    if module_name == TORCHVISION:
+        return TorchvisionModel(attribute)
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError, TypeError) as error:  # the last two: no absolute module name

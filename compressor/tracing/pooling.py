@@ -5,9 +5,23 @@ from compressor.tracing.lowering import Lowering, pair
 
 
 def max_pool(lowering: Lowering) -> int:
-    if pair(lowering.argument(4, "dilation", 1)) != (1, 1) or lowering.argument(5, "ceil_mode", False):
-        raise NetworkError("MaxPool with dilation or ceil_mode has no counterpart in a bundle")
-    return lowering.builder.add("MaxPool", (lowering.value(),), _window(lowering))
+    if pair(lowering.argument(4, "dilation", 1)) != (1, 1):
+        raise NetworkError("MaxPool with dilation has no counterpart in a bundle")
+    window = _window(lowering)
+    if lowering.argument(5, "ceil_mode", False):
+        window["pads"] = _pads_to_the_last_window(lowering, window)
+    return lowering.builder.add("MaxPool", (lowering.value(),), window)
+
+
+def _pads_to_the_last_window(lowering: Lowering, window: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """ceil_mode lets the last window hang over the edge: as much padding more, at the bottom and the right."""
+    top, left, bottom, right = window["pads"]
+    over = []
+    for axis, (before, after) in enumerate(((top, bottom), (left, right))):
+        size, windows = int(lowering.shape()[2 + axis]), int(lowering.out_shape[2 + axis])
+        reached = (windows - 1) * window["strides"][axis] + window["kernel_shape"][axis]
+        over.append(max(after, reached - size - before))
+    return (top, left, *over)
 
 
 def average_pool(lowering: Lowering) -> int:
@@ -17,7 +31,7 @@ def average_pool(lowering: Lowering) -> int:
     return lowering.builder.add("AveragePool", (lowering.value(),), {**_window(lowering), "count_include_pad": counted})
 
 
-def _window(lowering: Lowering) -> dict[str, tuple[float, ...]]:
+def _window(lowering: Lowering) -> dict[str, tuple[int, ...]]:
     kernel = pair(lowering.argument(1, "kernel_size"))
     strides = pair(lowering.argument(2, "stride") or kernel)
     height, width = pair(lowering.argument(3, "padding", 0))

@@ -21,15 +21,16 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any
     contiguous = {
         n: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for n, tensor in tensors.items()
     }
-    _write(path, save(contiguous, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
+    write_bytes(path, save(contiguous, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, as `save_tensors` does."""
-    _write(path, text.encode())
+    write_bytes(path, text.encode())
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write any file atomically, as `save_tensors` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

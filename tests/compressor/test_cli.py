@@ -20,7 +20,18 @@ from model_store.store import Store
 from tests.compressor.blobs import TINY, draw, write_pictures
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("train", "compress", "evaluate", "show", "results")
+COMMANDS = (
+    "train",
+    "compress",
+    "evaluate",
+    "show",
+    "profile",
+    "sensitivity",
+    "experiment",
+    "results",
+    "check",
+    "report",
+)
 TRAINING = ("--batch-size", "16", "--learning-rate", "0.05", "--ema-decay", "0.9", "--padding", "1", "--no-flip")
 QUIET = ("--quiet", "--threads", "1")
 

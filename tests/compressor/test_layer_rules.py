@@ -1,7 +1,7 @@
 import pytest
 
 from compressor.errors import RecipeError
-from compressor.layer_rules import LayerRules, check_rules, parse_rules, resolve_rules
+from compressor.layer_rules import LayerRules, check_rules, parse_rules, render_rules, resolve_rules
 from tests.compressor.toys import exactly
 
 LAYERS = ("conv1", "layer1.0.conv1", "layer4.0.conv1", "layer4.1.conv2", "linear")
@@ -79,3 +79,9 @@ def test_rules_are_read_from_text(text: str, rules: LayerRules) -> None:
 def test_text_that_is_no_rule_is_refused(text: str, part: str) -> None:
     with pytest.raises(RecipeError, match=exactly(f"rule {part!r}, must be a number or pattern=number")):
         parse_rules(text)
+
+
+def test_rules_are_rendered_as_they_are_parsed() -> None:
+    rules = (("conv1", 0.5), ("layer4.*", 0.020001), ("*", 1.0))
+    assert render_rules(rules) == "conv1=0.5,layer4.*=0.020001,*=1.0"
+    assert parse_rules(render_rules(rules)) == rules

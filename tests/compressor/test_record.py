@@ -2,6 +2,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import pytest
 import torch
 
 import compressor.record
-from compressor.record import csrve_version, surroundings
+from compressor.record import csrve_version, git_revision, surroundings
 
 
 def test_the_surroundings_are_json_and_complete() -> None:
     record = surroundings()
     assert json.loads(json.dumps(record)) == record
-    names = {"command", "processor", "cores", "threads", "accelerator", "python", "torch", "csrve"}
+    names = {"command", "processor", "cores", "threads", "accelerator", "python", "torch", "csrve", "git"}
     assert record.keys() == names
     assert record["threads"] == torch.get_num_threads()
     assert record["python"] == platform.python_version()
@@ -62,3 +63,27 @@ def test_the_version_is_that_of_the_distribution_or_unknown(monkeypatch: pytest.
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
     assert csrve_version() == "0+checkout"
+
+
+def test_the_revision_is_that_of_the_sources_or_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    def revision_of(root: Path) -> str | None:
+        monkeypatch.setattr(compressor.record, "__file__", str(root / "compressor" / "record.py"))
+        return git_revision()
+
+    assert revision_of(tmp_path) is None
+    (tmp_path / "file").write_text("1")
+    for arguments in (("init",), ("add", "."), ("commit", "-m", "first"), ("tag", "v1")):
+        git(*arguments)
+    clean = revision_of(tmp_path)
+    assert clean is not None
+    assert len(clean) == 40
+    (tmp_path / "file").write_text("2")
+    assert revision_of(tmp_path) == f"{clean}-dirty"
+    (tmp_path / "environment").mkdir()
+    assert revision_of(tmp_path / "environment") is None, "installed below another project's checkout"
+    monkeypatch.setenv("PATH", "")
+    assert revision_of(tmp_path) is None

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from compressor.errors import CompressorError
+from compressor.experiments.tables import experiments_table, targets_table
 from compressor.results import (
+    EXPERIMENTS,
     HEAD,
+    TARGETS,
     Record,
     read_records,
     results_page,
@@ -77,6 +80,13 @@ Seed 3; Some Processor, 2 cores, no accelerator; torch 2.10.0; 51 minutes of com
 """
 
 
+@pytest.mark.parametrize("changed", ["", "-dirty"])
+def test_a_record_with_its_revision_and_minutes_of_training_shows_both(changed: str) -> None:
+    record = Record("b", LARGE | {"git": "89abcdef" * 5 + changed, "dense": {"minutes": 12.6}})
+    times = "13 minutes of training and 51 minutes of compression. Command:"
+    assert f"torch 2.10.0; revision `89abcdef89ab{changed}`; {times}" in results_page([record])
+
+
 BROKEN = [
     *({name: value for name, value in LARGE.items() if name != missing} for missing in LARGE if missing != "version"),
     *(
@@ -97,12 +107,21 @@ def test_the_summary_has_a_row_for_each_record() -> None:
     assert summary_table([Record("a", SMALL), Record("b", LARGE)]) == SUMMARY
 
 
-def test_the_page_is_the_head_the_summary_and_a_section_for_each_record() -> None:
+def test_the_page_is_the_head_the_tables_and_a_section_for_each_record() -> None:
     assert results_page(iter([Record("b", LARGE)])) == "\n\n".join(
-        [HEAD.strip(), "\n".join([*SUMMARY.splitlines()[:2], SUMMARY.splitlines()[3]]), SECTION]
+        [
+            HEAD.strip(),
+            "\n".join([*SUMMARY.splitlines()[:2], SUMMARY.splitlines()[3]]),
+            TARGETS.strip(),
+            targets_table([LARGE]),
+            EXPERIMENTS.strip(),
+            experiments_table([LARGE]),
+            SECTION,
+        ]
     )
     both = results_page([Record("a", SMALL), Record("b", LARGE)])
-    assert both.startswith(f"{HEAD.strip()}\n\n{SUMMARY}\n\n## lenet300, `digits`\n")
+    assert both.startswith(f"{HEAD.strip()}\n\n{SUMMARY}\n\n## Targets\n")
+    assert "\n\n## lenet300, `digits`\n" in both
     assert both.endswith(f"\n\n{SECTION}")
     assert "2 cores, An Accelerator; torch" in both
 
@@ -133,8 +152,9 @@ def test_what_is_no_record_is_refused_by_name(tmp_path: Path, content: str) -> N
 def test_readmes_table_is_made_anew_between_its_markers() -> None:
     record = [Record("a", SMALL)]
     readme = "# Title\n\n<!-- results -->\n| old |\n<!-- /results -->\n\nThe rest.\n"
-    made = with_summary(readme, record)
-    assert made == f"# Title\n\n<!-- results -->\n{summary_table(record)}\n<!-- /results -->\n\nThe rest.\n"
+    made = with_summary(readme, iter(record))
+    tables = f"{summary_table(record)}\n\n{targets_table([SMALL])}"
+    assert made == f"# Title\n\n<!-- results -->\n{tables}\n<!-- /results -->\n\nThe rest.\n"
     assert with_summary(made, record) == made
 
 
@@ -153,7 +173,8 @@ def test_both_documents_are_written(tmp_path: Path) -> None:
     write_results(folder, tmp_path / "results.md", readme)
     records = [Record("large", LARGE), Record("small", SMALL)]
     assert (tmp_path / "results.md").read_text() == results_page(records)
-    assert readme.read_text() == f"<!-- results -->\n{summary_table(records)}\n<!-- /results -->"
+    tables = f"{summary_table(records)}\n\n{targets_table([LARGE, SMALL])}"
+    assert readme.read_text() == f"<!-- results -->\n{tables}\n<!-- /results -->"
 
 
 def test_nothing_is_written_where_the_markers_are_missing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from compressor.commands.compress import changed_recipe
 from compressor.data.augmentation import Augmentation
 from compressor.errors import RecipeError
 from compressor.networks.card import NetworkCard
-from compressor.recipes import RECIPES, CompressRecipe
+from compressor.recipes import RECIPES, CompressRecipe, inherit_split
 from compressor.training.recipe import SmallPhase
 from tests.compressor.blobs import TINY_CARD
 
@@ -104,6 +104,6 @@ def test_options_outside_their_range_are_refused(arguments: tuple[str, ...], mes
 def test_the_split_is_the_one_of_the_dense_training_where_the_weights_know_it() -> None:
     default = RECIPES["default"]
     trained = dataclasses.replace(TINY_CARD, training={"recipe": {"holdout": 24, "seed": 5, "epochs": 3}})
-    assert compress._inherit_split(default, trained) == default.with_both(holdout=24, seed=5)
+    assert inherit_split(default, trained) == default.with_both(holdout=24, seed=5)
     for foreign in (TINY_CARD, NetworkCard("lenet300", TINY_CARD.preprocessing, ("a", "b"), {"test_accuracy": 0.5})):
-        assert compress._inherit_split(default, foreign) == default
+        assert inherit_split(default, foreign) == default

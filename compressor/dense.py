@@ -1,0 +1,90 @@
+"""Train a dense network into a folder: what `train` and every experiment begin with."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from compressor.data import ImageSet, split_images
+from compressor.errors import CheckpointError
+from compressor.networks import build_network
+from compressor.networks.card import NetworkCard, card_of, save_network
+from compressor.networks.weights import apply_weights, load_weights
+from compressor.record import surroundings
+from compressor.stages import RunFolder
+from compressor.training.evaluation import accuracy_of
+from compressor.training.recipe import TrainRecipe
+from compressor.training.trainer import Trainer
+from model_store.preprocessing import Preprocessing
+
+CHECKPOINT, RESULT, STAGE = "train.safetensors", "network.safetensors", "train"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseTraining:
+    """One dense training, resumable to the epoch.
+
+    Attributes:
+        network: a name that `build_network` knows.
+        weights: what to start from; None draws them from the recipe's seed.
+    """
+
+    network: str
+    recipe: TrainRecipe
+    preprocessing: Preprocessing
+    folder: Path
+    device: torch.device
+    weights: Path | None = None
+    progress: bool = True
+
+    @property
+    def result(self) -> Path:
+        return self.folder / RESULT
+
+    def run(self, images: ImageSet, load_test: Callable[[], ImageSet]) -> NetworkCard:
+        """Train what is not trained yet, keep the moving average in `result`, and measure it once on the test pictures.
+
+        Raises:
+            CompressorError: the folder holds another training, or what training refuses.
+        """
+        folder = RunFolder(self.folder)
+        trainer = self._trainer(len(images.class_names))
+        if trainer.epoch == self.recipe.epochs and self.result.exists():
+            return self._finished()
+        with folder.timed(STAGE):
+            network = trainer.fit(*split_images(images, self.recipe.holdout, self.recipe.seed))
+        accuracy = accuracy_of(network, load_test(), self.preprocessing)
+        training: dict[str, Any] = {
+            "recipe": dataclasses.asdict(self.recipe),
+            "data": images.digest,
+            "holdout_accuracy": trainer.history[-1]["holdout_accuracy"],
+            "test_accuracy": accuracy,
+            "minutes": folder.minutes()[STAGE],
+            **surroundings(),
+        }
+        card = NetworkCard(self.network, self.preprocessing, images.class_names, training)
+        save_network(self.result, network, card)
+        return card
+
+    def _trainer(self, classes: int) -> Trainer:
+        torch.manual_seed(self.recipe.seed)  # before the weights are drawn
+        network = build_network(self.network, classes)
+        if self.weights is not None:
+            apply_weights(network, load_weights(self.weights)[0], str(self.weights))
+        return Trainer(
+            network.to(self.device),
+            self.preprocessing,
+            self.recipe,
+            name=self.network,
+            checkpoint=self.folder / CHECKPOINT,
+            progress=self.progress,
+        )
+
+    def _finished(self) -> NetworkCard:
+        card = card_of(load_weights(self.result)[1], str(self.result))
+        if card is None:
+            raise CheckpointError(f"{self.result}: not the result of a training, has no card")
+        return card

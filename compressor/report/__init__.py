@@ -1,0 +1,1 @@
+"""The report of compressed networks: one page with everything in it."""
