@@ -2,8 +2,9 @@
 # Another store: --volume "$PWD/models:/store:ro". It holds what serving needs, and no machine-learning framework.
 
 FROM python:3.11-slim AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt CMakeLists.txt README.md ./
 COPY compressor/ compressor/
 COPY model_store/ model_store/
 COPY service/ service/

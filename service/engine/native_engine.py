@@ -44,6 +44,7 @@ class NativePlan:
         self.input_shape = bundle.preprocessing.input_shape
         self.classes = len(bundle.class_names)
         steps = lower(bundle)
+        self._step_names = [step.node.name or step.node.operator for step in steps]
         self._plan = _compile(self.input_shape, steps, instruction_set, threads)
         self.name = f"native-{self._plan.instruction_set}"
         account = ByteAccount(bundle.graph)
@@ -73,6 +74,16 @@ class NativePlan:
         logits = np.empty((len(batch), self.classes), dtype=np.float32)
         self._plan.run(np.ascontiguousarray(batch), logits)
         return logits
+
+    def profile(self, batch: Array) -> list[tuple[str, float]]:
+        """Run a batch, and say which step took how long: (its layer, or its operator where that has no name; seconds).
+
+        Raises:
+            EngineFailure: the batch has another type or shape.
+        """
+        check_batch(batch, self.input_shape)
+        logits = np.empty((len(batch), self.classes), dtype=np.float32)
+        return list(zip(self._step_names, self._plan.profile(np.ascontiguousarray(batch), logits), strict=True))
 
 
 def instruction_sets() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from compressor.pruning.masks import layer_of, prunable_parameters
 from compressor.recipes import CENTROIDS, RECIPES, RETRAIN, CompressRecipe, recipe_named
 from compressor.training.recipe import TrainRecipe
 
-NETWORK_OF = {"resnet20-65kb": "resnet20", "resnet20-45kb": "resnet20", "lenet300": "lenet300", "lenet5": "lenet5"}
+NETWORK_OF = {"resnet20-65kb": "resnet20", "lenet300": "lenet300", "lenet5": "lenet5"}
 
 
 def test_centroids_with_weight_decay_are_refused() -> None:

@@ -84,6 +84,12 @@ void SparseRows::arrange(int64_t block_channels, int64_t groups) {
     starts_ = {};
 }
 
+// The first column behind a block, in the convolution's group that `column` is in.
+int64_t SparseRows::limit_of(int32_t column, int64_t block) const {
+    const int64_t columns = group_channels_ * taps_;
+    return column / columns * columns + std::min((block + 1) * block_channels_ * taps_, columns);
+}
+
 // Bounds at equal shares of the non-zeros, so that threads finish together.
 void SparseRows::divide_rows(int64_t groups) {
     const int64_t rows = this->rows(), entries = this->entries();
@@ -106,8 +112,10 @@ void SparseRows::reorder(std::vector<Item>& items) {
             Slice slice{static_cast<int64_t>(ordered.size()), static_cast<int32_t>(runs_.size()),
                         static_cast<int32_t>(rows), 0};
             for (int64_t row = 0; row < rows; ++row) {
+                const int64_t row_end = starts_[first + row + 1];
                 int64_t end = at[first + row];
-                while (end < starts_[first + row + 1] && block_of(items[end].pixel) == block) ++end;
+                const int64_t limit = end < row_end ? limit_of(items[end].pixel, block) : 0;
+                while (end < row_end && items[end].pixel < limit) ++end;
                 counts[row] = end - at[first + row];
                 if (counts[row] > UINT16_MAX) throw std::runtime_error("convolution: 65,536 non-zeros in a row's block");
                 slice.busy += counts[row] > 0;

@@ -46,7 +46,7 @@ class SparseRows {
     template <typename Item>
     void locate(std::vector<Item>& items, const std::vector<int32_t>& pixels,
                 const std::vector<int32_t>& copied_floats);
-    int64_t block_of(int32_t column) const { return column / taps_ % group_channels_ / block_channels_; }
+    int64_t limit_of(int32_t column, int64_t block) const;
 
     int64_t taps_ = 1, group_channels_ = 1;
     std::vector<Entry> entries_;

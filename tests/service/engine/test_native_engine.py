@@ -191,6 +191,16 @@ def test_resident_bytes_grow_with_the_largest_batch_and_stay() -> None:
     assert sizes[1:] == [sizes[1]] * 4
 
 
+def test_a_profile_names_every_step_and_answers_as_a_run_does() -> None:
+    bundle = residual_bundle()
+    plan = NativePlan(bundle)
+    profile = plan.profile(pictures(bundle, 2))
+    assert [name for name, _ in profile][:1] == ["stem"]
+    assert all(seconds >= 0 for _, seconds in profile)
+    with pytest.raises(EngineFailure):
+        plan.profile(pictures(bundle, 2)[:, :1])
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 8, 8), (1, 3, 8, 9), (3, 8, 8)])
 def test_a_batch_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(EngineFailure, match=r"must be float32 of \(n >= 1, 3, 8, 8\)"):
