@@ -70,6 +70,7 @@ def details(version: int = 2) -> ModelDetails:
         accuracy=None,
         decode_ms=1.0,
         resident_bytes=7,
+        activation_bytes=0,
         bytes_by_kind={},
         layers=[],
         class_names=["a"],

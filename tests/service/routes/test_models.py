@@ -23,6 +23,7 @@ SUMMARY = [
     "accuracy",
     "decode_ms",
     "resident_bytes",
+    "activation_bytes",
 ]
 
 
