@@ -2,20 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
 
 import numpy as np
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from model_store.preprocessing import Preprocessing
 from model_store.references import Selector
 from service.comparisons import Answer, Comparisons
 from service.correlation import RequestRecord, record_of
+from service.disconnection import unless_gone
 from service.engine.plan import Array
 from service.errors import DeadlinePassed, Draining, InferenceFailed, ModelNotServed, ModelUnavailable, Overloaded
 from service.inference import InferenceQueue, Outcome
@@ -26,8 +26,6 @@ from service.schemas import Candidate, Prediction, Timing
 from service.settings import Settings
 from service.splits import Split
 from service.uploads import read_upload
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Predictor:
             with self._models.used(model):
                 data = await read_upload(request, self._settings.max_body_bytes, self._settings.upload_timeout_s)
                 read_s = time.perf_counter()
-                answer = await _unless_gone(request, self._answer(model, query.selector, data, record))
+                answer = await unless_gone(request, self._answer(model, query.selector, data, record))
             timing = _timing(record, read_s, answer.decoded_s, answer.outcome)
             record.served(answer.model.name, answer.model.version, len(data), answer.outcome.batch_size, timing)
             answer.model.series.observe(timing)
@@ -142,25 +140,6 @@ class Predictor:
             yield
         except TimeoutError:
             raise DeadlinePassed(f"The answer was not ready within {self._settings.deadline_s:g} s.") from None
-
-
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """The work's result, or ClientDisconnect, the work cancelled, as soon as the client has gone."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _timing(record: RequestRecord, read_s: float, decoded_s: float, outcome: Outcome) -> Timing:
