@@ -19,6 +19,7 @@ WITH_GPU = "service/engine/gpu/"  # imported only when a bundle is put on a torc
 WITH_TORCH = {
     "service/bench/torch_network.py",  # imported only in a process that measures torch
     "service/bench/torch_peers.py",
+    "service/bench/cuda_engines.py",
 }
 EXECUTING_MODULES = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code"}
 EXECUTING_CALLS = {"eval", "exec", "compile", "__import__"}

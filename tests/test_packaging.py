@@ -26,6 +26,7 @@ EXTRAS = {  # module -> the extra that it needs
     "service/bench/onnx_peers.py": ["bench"],
     "service/bench/torch_network.py": ["bench"],
     "service/bench/torch_peers.py": ["bench", "export"],
+    "service/bench/cuda_engines.py": ["bench", "export"],
 }
 
 

@@ -36,14 +36,14 @@ def using(device: torch.device) -> Iterator[None]:
 
 
 def set_precision(precision: str) -> None:
-    """Tell torch how float32 products are made in this process, from now on.
+    """Tell torch how float32 products are made on GPUs in this process, from now on.
 
     By default cuDNN's convolutions round their operands to TF32, which has 13 bits less than float32. The switches are
     the process's: plans of different precision have no place in one.
     """
-    rounding = "tf32" if precision == "tf32" else "ieee"
-    torch.backends.cudnn.conv.fp32_precision = rounding  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul.fp32_precision = rounding
+    rounds = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = rounds
+    torch.set_float32_matmul_precision("high" if rounds else "highest")
     torch.backends.cudnn.benchmark = True  # cuDNN looks for its fastest kernel, once a shape
 
 

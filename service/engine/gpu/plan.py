@@ -44,7 +44,7 @@ class TorchPlan:
             from service.engine.gpu import cuda
 
             timer, record = timer or cuda.time_on_device, record or cuda.record
-        set_precision(self._options.precision)
+            set_precision(self._options.precision)
         self.name = f"torch on {self._device}"
         self.input_shape = bundle.preprocessing.input_shape
         self.classes = len(bundle.class_names)
