@@ -137,6 +137,22 @@ def test_a_device_that_is_not_there_is_refused(settings: Settings) -> None:
         build_app(replace(settings, device="cuda"))
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_pictures_are_answered_alike_and_the_kernels_are_told(settings: Settings) -> None:
+    if not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("needs a GPU that torch can use")
+    answers = []
+    for device in ("cpu", "cuda"):
+        with TestClient(build_app(replace(settings, device=device))) as client:
+            answers.append(client.post("/predict", content=png(), headers={"Content-Type": "image/png"}).json())
+            layers = client.get("/models/colour").json()["layers"]
+            kernels = {layer["name"]: layer["kernels"] for layer in layers}
+    on_the_cpu, on_the_gpu = answers
+    assert on_the_gpu["label"] == on_the_cpu["label"]
+    assert on_the_gpu["probability"] == pytest.approx(on_the_cpu["probability"], rel=1e-3)
+    assert list(kernels["stem"]) == ["1", "4", "16"]
+
+
 def test_the_cpu_path_imports_no_torch(published: Path) -> None:
     program = (
         "import sys; from pathlib import Path; "

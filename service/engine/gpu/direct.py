@@ -13,6 +13,11 @@ from service.engine.gpu.epilogue import Epilogue
 from service.engine.gpu.geometry import Geometry
 
 
+def warps_of(block: int) -> int:
+    """Up to four positions a thread share the loads of weight and offset."""
+    return max(1, block // 128)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Direct:
     """One layer.
@@ -83,5 +88,6 @@ class Direct:
             HAS_BIAS=bias is not None,
             HAS_RESIDUAL=residual is not None,
             HAS_BOUNDS=bounds is not None,
+            num_warps=warps_of(block),
         )
         return output

@@ -96,12 +96,13 @@ class Layer:
         padding = (top, left) if even else (0, 0)
         (group,) = self.step.node.ints("group")
         order = torch.contiguous_format if precision == "float32" else torch.channels_last
+        epilogue = self.epilogue  # a function that kept the layer would keep its weight as it came
 
         def run(maps: Tensor, residual: Tensor | None = None) -> Tensor:
             images = as_images(maps if even else functional.pad(maps, border(windows)))
             images = images.to(weight.dtype).contiguous(memory_format=order)
             product = functional.conv2d(images, weight, None, windows.strides, padding, windows.dilations, group)
-            return self.epilogue.apply(as_maps(product.float()), residual)
+            return epilogue.apply(as_maps(product.float()), residual)
 
         return run
 

@@ -16,6 +16,8 @@ from service.engine.gpu.options import TorchOptions
 from service.engine.gpu.selection import Choice, Timer, choose
 from service.engine.lowering import Step
 
+WEIGHTED = frozenset({"Conv", "Gemm"})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceStep:
@@ -29,7 +31,7 @@ class DeviceStep:
     def of(cls, step: Step, input_shape: Shape, device: torch.device, options: TorchOptions) -> "DeviceStep":
         """Move what a step needs to a device, for each of its candidates."""
         epilogue = Epilogue.of(step, device)
-        if step.node.operator in {"Conv", "Gemm"}:
+        if step.node.operator in WEIGHTED:
             return cls(step, epilogue, Layer(step, input_shape, epilogue, device).candidates(options))
         if step.node.operator == "BatchNormalization":
             normalize = Candidate(step.node.operator, lambda value, residual=None: epilogue.apply(value, residual))
@@ -42,6 +44,7 @@ class Network:
     """All steps in order.
 
     Attributes:
+        steps: without their weights, which the chosen kernels hold.
         choices: measured batch size -> the choice of each step.
     """
 
@@ -73,7 +76,8 @@ def build_network(
         draw = _drawing(device, batch)
         best = tuple(choose(item.candidates, [draw(shapes[v]) for v in item.step.reads], timer) for item in found)
         choices[batch] = _mixed_or_dense(steps, best, _dense_throughout(found, best), draw(input_shape), timer)
-    return Network(steps, tuple(item.epilogue for item in found), choices)
+    bare = tuple(replace(step, weight=None) for step in steps)
+    return Network(bare, tuple(item.epilogue for item in found), choices)
 
 
 def _drawing(device: torch.device, batch: int) -> Callable[[Shape], Tensor]:

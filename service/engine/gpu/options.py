@@ -29,7 +29,7 @@ class TorchOptions:
 
     precision: str = "float32"
     kernels: tuple[str, ...] = ()
-    batches: tuple[int, ...] = (1, 4, 16, 64)
+    batches: tuple[int, ...] = (1, 4, 16)
     graphs: int = 16
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from model_store.bundle import Bundle
 from service.engine.gpu.csr import size_of
 from service.engine.gpu.devices import find_device, set_precision, using
 from service.engine.gpu.geometry import MAX_PICTURES
-from service.engine.gpu.network import build_network
+from service.engine.gpu.network import WEIGHTED, build_network
 from service.engine.gpu.options import TorchOptions
 from service.engine.gpu.recordings import Record, Recordings
 from service.engine.gpu.selection import Choice, Timer
@@ -48,9 +48,8 @@ class TorchPlan:
         self.name = f"torch on {self._device}"
         self.input_shape = bundle.preprocessing.input_shape
         self.classes = len(bundle.class_names)
-        self._steps = lower(bundle)
         with using(self._device):
-            self._network = build_network(self._steps, self.input_shape, self._device, self._options, timer)
+            self._network = build_network(lower(bundle), self.input_shape, self._device, self._options, timer)
         self._recordings = None if record is None else Recordings(self._execute, record, self._options.graphs)
         account = self._account(bundle)
         self.layer_bytes: Mapping[str, int] = account.layers
@@ -66,8 +65,8 @@ class TorchPlan:
         """Layer -> measured batch size -> what was found, for each step that has several candidates."""
         return {
             step.node.name: {batch: choices[index] for batch, choices in self._network.choices.items()}
-            for index, step in enumerate(self._steps)
-            if step.weight is not None
+            for index, step in enumerate(self._network.steps)
+            if step.node.operator in WEIGHTED
         }
 
     @property
@@ -108,7 +107,7 @@ class TorchPlan:
 
     def _account(self, bundle: Bundle) -> ByteAccount:
         account = ByteAccount(bundle.graph)
-        for index, (step, epilogue) in enumerate(zip(self._steps, self._network.epilogues, strict=True)):
+        for index, (step, epilogue) in enumerate(zip(self._network.steps, self._network.epilogues, strict=True)):
             account.add(step, "weight", size_of(*self._network.held(index)))
             for role, tensor in (("scale", epilogue.scale), ("bias", epilogue.bias)):
                 if tensor is not None:

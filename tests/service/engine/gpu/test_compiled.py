@@ -11,6 +11,7 @@ PROGRAM = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from service.engine.gpu.direct import warps_of
 from service.engine.gpu.direct_kernel import UNROLLED, convolve
 from service.engine.gpu.lane_kernel import decode
 
@@ -30,7 +31,7 @@ def compiled(kernel, capability, warps, **constants):
 
 def convolution(capability, block, parts):
     flags = dict.fromkeys(["HAS_SCALE", "HAS_BIAS", "HAS_RESIDUAL", "HAS_BOUNDS"], parts)
-    return compiled(convolve, capability, 4, BLOCK=block, UNROLL=UNROLLED, **flags)
+    return compiled(convolve, capability, warps_of(block), BLOCK=block, UNROLL=UNROLLED, **flags)
 
 def lanes(capability):
     return compiled(decode, capability, 1, CODE_BITS=12, BLOCK=32)

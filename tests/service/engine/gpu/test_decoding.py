@@ -1,5 +1,7 @@
 """Whole bundles decoded on a device beside the host's decoder: the same weights, and the same refusals."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,6 +20,7 @@ from model_store.limits import MAX_CODE_LENGTH
 from model_store.tensors import SharedTensor
 from service.engine.gpu import TorchPlan, decode_on
 from service.engine.gpu.decoding import decode_tensors_on
+from service.engine.gpu.options import TorchOptions
 from service.engine.gpu.resident import ResidentTensor
 from service.engine.numpy_engine import NumpyPlan
 from tests.model_store import test_decoder as on_the_host
@@ -64,6 +67,17 @@ def test_a_bundle_that_stays_on_the_device_runs_and_encodes_like_the_hosts() -> 
     )
     assert encode_bundle(resident) == encode_bundle(bundle)
     assert (resident.nonzeros, resident.sparsity) == (bundle.nonzeros, bundle.sparsity)
+
+
+def test_a_plan_keeps_nothing_of_the_positions_its_weights_came_with() -> None:
+    bundle = decode_on(DEVICE, coded_bundle())
+    positions = [weakref.ref(tensor._positions) for tensor in bundle.tensors if isinstance(tensor, ResidentTensor)]
+    plan = TorchPlan(bundle, DEVICE, TorchOptions(batches=(1,), graphs=0))
+    del bundle
+    gc.collect()
+    assert positions
+    assert [reference() for reference in positions] == [None] * len(positions)
+    assert plan.weight_bytes
 
 
 def refusal(decode: object, coded: CodedBundle) -> tuple[type, str] | None:
