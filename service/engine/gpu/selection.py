@@ -29,16 +29,23 @@ class Choice:
 
 
 def choose(candidates: Sequence[Candidate], inputs: Sequence[Tensor], timer: Timer) -> Choice:
-    """The fastest of those that run and agree with the first, the plainest, which runs everywhere."""
+    """The fastest of those that run and agree with the first of them; the plainest, where none can be timed.
+
+    Args:
+        candidates: one or more, the plainest first.
+        inputs: what the step reads.
+    """
     plainest = candidates[0]
     if len(candidates) == 1:
         return Choice(plainest)
-    expected = plainest.run(*inputs)
+    expected: Tensor | None = None
     seconds: dict[str, float] = {}
     refused: dict[str, str] = {}
     for candidate in candidates:
         try:
-            difference = _difference(candidate.run(*inputs), expected)
+            answer = candidate.run(*inputs)
+            expected = answer if expected is None else expected
+            difference = _difference(answer, expected)
             if difference <= candidate.tolerance:
                 seconds[candidate.name] = timer(candidate.name, partial(candidate.run, *inputs))
             else:

@@ -57,6 +57,19 @@ def test_one_that_raises_is_refused_with_its_first_line() -> None:
     assert choice.refused == {"broken": "RuntimeError: no such instruction"}
 
 
+def test_where_the_plainest_raises_the_next_is_what_others_must_agree_with() -> None:
+    def fail(values: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("out of memory")
+
+    candidates = [Candidate("plain", fail), doubling("second"), doubling("wrong", 3.0)]
+    choice = choose(candidates, [VALUES], clock({"second": 1.0}))
+    assert choice.chosen.name == "second"
+    assert choice.refused == {
+        "plain": "RuntimeError: out of memory",
+        "wrong": "answers differ by 0.5 of the largest",
+    }
+
+
 def test_where_nothing_can_be_timed_the_plainest_runs() -> None:
     def fail(name: str, run: Callable[[], object]) -> float:
         raise RuntimeError("cannot be captured")
