@@ -173,3 +173,11 @@ def test_ci_runs_what_people_run() -> None:
     assert os.access(script, os.X_OK)
     commands = [line for line in script.read_text().splitlines() if line and not line.startswith("#")]
     assert commands == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "make check", "make test"]
+
+
+def test_the_script_for_a_gpu_refuses_parts_it_does_not_have(tmp_path: Path) -> None:
+    script = ROOT / ".ci" / "gpu"
+    assert os.access(script, os.X_OK)
+    environment = {"PATH": os.environ["PATH"], "OUT": str(tmp_path), "PYTHON": sys.executable}
+    done = subprocess.run([script, "wrong"], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, 'gpu: no part "wrong", must be tests, kernels or bench\n')
