@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from model_store.coded import CodedBundle, Identity
@@ -126,8 +127,10 @@ def check_bundle(data: bytes) -> CodedBundle:
     return coded
 
 
-def decode_coded(coded: CodedBundle) -> Bundle:
+def decode_coded(coded: CodedBundle, decode: Callable[[CodedBundle], tuple[Tensor, ...]] = decode_tensors) -> Bundle:
     """The second part of `decode_bundle`: the tensors out of their streams.
+
+    `decode` makes them; it refuses what `decode_tensors` refuses.
 
     Raises:
         MalformedBundle: a stream does not decode to what its tensor says.
@@ -140,7 +143,7 @@ def decode_coded(coded: CodedBundle) -> Bundle:
         identity.parameters,
         identity.dense_bytes,
         coded.graph,
-        decode_tensors(coded),
+        decode(coded),
         coded.provenance,
     )
 

@@ -20,7 +20,7 @@ from model_store.errors import MalformedBundle
 from model_store.gaps import decode_gaps
 from model_store.lanes import decode_streams
 from model_store.layout import row_major_positions
-from model_store.tensors import FloatTensor, SharedTensor, Tensor
+from model_store.tensors import AffineTensor, FloatTensor, SharedTensor, Tensor
 
 
 def decode_tensors(coded: CodedBundle) -> tuple[Tensor, ...]:
@@ -59,12 +59,7 @@ def _decode_tensor(
     place: str,
 ) -> Tensor:
     if isinstance(tensor, CodedFloat):
-        if tensor.layout is Layout.AFFINE8:
-            return decode_affine(tensor.payload, tensor.shape, place)
-        values = np.frombuffer(tensor.payload, dtype="<f2").astype(np.float16).reshape(tensor.shape)
-        if not np.isfinite(values).all():
-            raise MalformedBundle(f"{place}: a value is not finite, must be")
-        return FloatTensor(values)
+        return decode_float(tensor, place)
     codebook = codebooks[tensor.codebook]
     if symbols[-1].size and int(symbols[-1].max()) > len(codebook):
         raise MalformedBundle(f"{place}: value symbol {int(symbols[-1].max())}, must be <= {len(codebook)}")
@@ -72,6 +67,20 @@ def _decode_tensor(
         positions = np.flatnonzero(symbols[0]).astype(np.int64)
         return SharedTensor(tensor.shape, positions, symbols[0][positions] - np.uint16(1), codebook)
     return _decode_sparse(tensor, symbols[0], symbols[1], codebook, place)
+
+
+def decode_float(tensor: CodedFloat, place: str) -> FloatTensor | AffineTensor:
+    """A tensor without a codebook.
+
+    Raises:
+        MalformedBundle: a value is not finite, or its 8 bits are no affine tensor.
+    """
+    if tensor.layout is Layout.AFFINE8:
+        return decode_affine(tensor.payload, tensor.shape, place)
+    values = np.frombuffer(tensor.payload, dtype="<f2").astype(np.float16).reshape(tensor.shape)
+    if not np.isfinite(values).all():
+        raise MalformedBundle(f"{place}: a value is not finite, must be")
+    return FloatTensor(values)
 
 
 def _decode_sparse(

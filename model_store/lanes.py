@@ -61,9 +61,9 @@ def decode_streams(
     if not streams:
         return []
     for stream, place in zip(streams, places, strict=True):
-        _check_padding(stream, place)
+        check_padding(stream, place)
     counts = [lane_counts(stream.count, lane_log2) for stream in streams]
-    lanes, ends = _locate(streams, counts)
+    lanes, ends = locate_lanes(streams, counts)
     lookup = np.concatenate([table.lookup() for table in tables])
     symbols, reached = decode_lanes(lanes, b"".join(stream.payload for stream in streams), lookup)
     decoded = []
@@ -79,13 +79,18 @@ def decode_streams(
     return decoded
 
 
-def _check_padding(stream: CodedStream, place: str) -> None:
+def check_padding(stream: CodedStream, place: str) -> None:
+    """Refuse a stream whose unused bits are not zero.
+
+    Raises:
+        MalformedBundle: they are not.
+    """
     padding = -sum(stream.lane_bits) % 8
     if padding and stream.payload[-1] & ((1 << padding) - 1):
         raise MalformedBundle(f"{place}: padding bits {stream.payload[-1] & ((1 << padding) - 1):#b}, must be zero")
 
 
-def _locate(streams: Sequence[CodedStream], counts: Sequence[np.ndarray]) -> tuple[Lanes, np.ndarray]:
+def locate_lanes(streams: Sequence[CodedStream], counts: Sequence[np.ndarray]) -> tuple[Lanes, np.ndarray]:
     """All lanes in the joined payload, and the bit that each must end at."""
     bits = [np.array(stream.lane_bits, dtype=np.int64) for stream in streams]
     bases = np.cumsum([0, *(8 * len(stream.payload) for stream in streams)])

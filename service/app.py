@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from model_store.bundle import Bundle
+from model_store.coded import CodedBundle
 from model_store.errors import StoreError
 from model_store.store import Store
 from service.bodies import BodyLimits
 from service.comparisons import Comparisons
 from service.correlation import RequestRecord, RequestRecords
-from service.engine import Plan, compile_plan
+from service.engine import Plan, compile_plan, decode_for
 from service.errors import EngineError, NoRoom, SettingsError
 from service.inference import InferenceQueue
 from service.intake import Intake
@@ -121,11 +122,14 @@ def _build_models(settings: Settings, store: Store, metrics: Metrics, queue: Inf
             metrics.models.remove(model.name, model.version)
 
     def compile_bundle(bundle: Bundle) -> Plan:
-        return compile_plan(bundle, settings.device, settings.threads)
+        return compile_plan(bundle, settings.device, settings.threads, settings.precision)
+
+    def decode(coded: CodedBundle) -> Bundle:
+        return decode_for(settings.device, coded)
 
     residency = Residency(settings.max_resident_bytes, enter, leave, metrics.models.evictions.inc)
     metrics.models.watch(lambda: residency.resident_bytes, settings.max_resident_bytes)
-    loader = Loader(store, compile_bundle, metrics.models)
+    loader = Loader(store, compile_bundle, metrics.models, decode)
     intake = Intake(loader, residency, metrics.models, settings.deadline_s)
     models = Models(store, intake, residency, metrics.models, settings.default_model)
     if settings.preload == "all":

@@ -10,6 +10,7 @@ from model_store.description import figures_of
 from model_store.graph import Node
 from model_store.store import StoredBundle
 from service.engine import Plan
+from service.engine.plan import MeasuredPlan
 from service.schemas import Layer, ModelDetails, Preparation
 
 
@@ -56,4 +57,9 @@ def _layer(node: Node, bundle: Bundle, bytes_by_kind: Mapping[str, int], plan: P
         bytes_by_kind=dict(bytes_by_kind),
         bundle_bytes=sum(bytes_by_kind.values()),
         resident_bytes=plan.layer_bytes.get(node.name, 0),
+        kernels={str(batch): kernel for batch, kernel in _kernels_of(plan).get(node.name, {}).items()},
     )
+
+
+def _kernels_of(plan: Plan) -> Mapping[str, Mapping[int, str]]:
+    return plan.layer_kernels if isinstance(plan, MeasuredPlan) else {}

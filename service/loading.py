@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_store.bundle import Bundle, check_bundle, decode_coded
+from model_store.coded import CodedBundle
 from model_store.preprocessing import Preprocessing
 from model_store.store import Store
 from service.descriptions import describe_model
@@ -18,6 +19,7 @@ from service.metrics.models import PHASES, ModelMetrics, ModelSeries
 from service.schemas import ModelDetails
 
 Compile = Callable[[Bundle], Plan]
+Decode = Callable[[CodedBundle], Bundle]
 Key = tuple[str, int]
 
 
@@ -59,8 +61,11 @@ class Prepared:
 class Loader:
     """Loads versions out of a store. `prepare` may be called in any thread."""
 
-    def __init__(self, store: Store, compile_bundle: Compile, metrics: ModelMetrics) -> None:
+    def __init__(
+        self, store: Store, compile_bundle: Compile, metrics: ModelMetrics, decode: Decode = decode_coded
+    ) -> None:
         self._store = store
+        self._decode = decode
         self._compile = compile_bundle
         self._metrics = metrics
 
@@ -78,7 +83,7 @@ class Loader:
         with _timed(phases, "verify"):
             coded = check_bundle(stored.data)
         with _timed(phases, "decode"):
-            bundle = decode_coded(coded)
+            bundle = self._decode(coded)
         with _timed(phases, "build"):
             plan = self._compile(bundle)
         with _timed(phases, "warmup"):

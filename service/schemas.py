@@ -81,6 +81,9 @@ class Layer(BaseModel):
     bytes_by_kind: dict[str, int] = Field(description="Bytes in the file, by what they hold.")
     bundle_bytes: int
     resident_bytes: int = Field(description="Bytes the engine holds; 0 where it was folded into another layer.")
+    kernels: dict[str, str] = Field(
+        description="Batch size to the kernel that measured fastest on the device at load; empty where nothing was."
+    )
 
 
 class Preparation(BaseModel):

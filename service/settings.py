@@ -13,6 +13,7 @@ from model_store.errors import InvalidName
 from model_store.names import check_model_name
 from model_store.references import Reference, parse_reference
 from service.errors import SettingsError
+from service.precisions import PRECISIONS
 from service.splits import Split, parse_splits
 
 
@@ -39,6 +40,7 @@ class Settings:
     host: str = _option("127.0.0.1", "address to listen on")
     port: int = _option(8000, "port to listen on; 0 takes a free one")
     device: str = _option("cpu", "cpu, cuda, or cuda:N")
+    precision: str = _option("float32", "of dense layers on a GPU: float32, tf32 or bfloat16")
     threads: int = _option(available_cores, "threads of one batch, and of decoding pictures")
     default_model: str = _option("", "the model that answers where a request names none")
     canary: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's requests is answered by CANDIDATE")
@@ -72,6 +74,10 @@ class Settings:
                 raise SettingsError(f"{name} {value}, must be in {low}..{high}")
         if self.device != "cpu" and self.device.partition(":")[0] != "cuda":
             raise SettingsError(f'device "{self.device}", must be cpu, cuda or cuda:N')
+        if self.precision not in PRECISIONS:
+            raise SettingsError(
+                f'precision "{self.precision}", must be {", ".join(PRECISIONS[:-1])} or {PRECISIONS[-1]}'
+            )
         if self.log_level not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
         if self.admin_token and not _TOKEN.fullmatch(self.admin_token):

@@ -13,12 +13,13 @@ PACKAGES = ("compressor", "model_store", "service")
 FORBIDDEN = {  # package -> what it may not import
     "compressor": {"service"},
     "model_store": {"compressor", "service", "torch", "torchvision"},
-    "service": {"compressor", "torch", "torchvision"},
+    "service": {"compressor", "torch", "torchvision", "triton"},
 }
+WITH_GPU = "service/engine/gpu/"  # imported only when a bundle is put on a torch device
 WITH_TORCH = {
-    "service/engine/torch_engine.py",  # imported only when a bundle is put on a GPU
     "service/bench/torch_network.py",  # imported only in a process that measures torch
     "service/bench/torch_peers.py",
+    "service/bench/cuda_engines.py",
 }
 EXECUTING_MODULES = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code"}
 EXECUTING_CALLS = {"eval", "exec", "compile", "__import__"}
@@ -58,7 +59,9 @@ def executions(tree: ast.AST) -> Iterator[str]:
 def test_packages_import_only_in_the_allowed_direction(package: str) -> None:
     for path in sources(package):
         place = str(path.relative_to(ROOT))
-        forbidden = FORBIDDEN[package] - ({"torch"} if place in WITH_TORCH else set())
+        with_gpu = place.startswith(WITH_GPU)
+        allowed = {"torch", "triton"} if with_gpu else {"torch"} if place in WITH_TORCH else set()
+        forbidden = FORBIDDEN[package] - allowed
         found = forbidden.intersection(imports(ast.parse(path.read_text())))
         assert not found, f"{place} imports {found}"
 
@@ -97,9 +100,8 @@ def test_this_check_finds_what_it_looks_for(source: str, found: list[str]) -> No
     ],
 )
 def test_importing_what_serves_imports_no_torch(module: str) -> None:
-    command = (
-        f"import sys, {module}; print(sorted({{'torch', 'torchvision', 'onnx', 'safetensors'}} & set(sys.modules)))"
-    )
+    heavy = {"torch", "torchvision", "triton", "onnx", "safetensors"}
+    command = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )

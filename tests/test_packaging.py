@@ -23,10 +23,10 @@ DISTRIBUTIONS = {"PIL": "pillow", "python_multipart": "python-multipart", "prome
 EXTRAS = {  # module -> the extra that it needs
     "model_store/export_onnx.py": ["export"],
     "model_store/export_safetensors.py": ["export"],
-    "service/engine/torch_engine.py": ["gpu"],
     "service/bench/onnx_peers.py": ["bench"],
     "service/bench/torch_network.py": ["bench"],
     "service/bench/torch_peers.py": ["bench", "export"],
+    "service/bench/cuda_engines.py": ["bench", "export"],
 }
 
 
@@ -57,9 +57,10 @@ def test_every_import_is_declared(package: str) -> None:
     for path in sorted((ROOT / package).rglob("*.py")):
         place = str(path.relative_to(ROOT))
         # packaging comes with pytest, which could not do without it
+        on_gpu = ["gpu"] if place.startswith("service/engine/gpu/") else []
         missing = (
             third_party(path)
-            - declared(*extras, *EXTRAS.get(place, []))
+            - declared(*extras, *on_gpu, *EXTRAS.get(place, []))
             - ({"packaging"} if package == "tests" else set())
         )
         assert not missing, f"{place} imports {missing}"
@@ -172,3 +173,11 @@ def test_ci_runs_what_people_run() -> None:
     assert os.access(script, os.X_OK)
     commands = [line for line in script.read_text().splitlines() if line and not line.startswith("#")]
     assert commands == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "make check", "make test"]
+
+
+def test_the_script_for_a_gpu_refuses_parts_it_does_not_have(tmp_path: Path) -> None:
+    script = ROOT / ".ci" / "gpu"
+    assert os.access(script, os.X_OK)
+    environment = {"PATH": os.environ["PATH"], "OUT": str(tmp_path), "PYTHON": sys.executable}
+    done = subprocess.run([script, "wrong"], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, 'gpu: no part "wrong", must be tests, kernels or bench\n')

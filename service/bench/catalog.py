@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from service.bench.engine import Engine
+from service.bench.report import TOLERANCE
 from service.errors import BenchError
 
 _INSTRUCTION_SETS = ("avx512", "avx2", "neon", "plain")
@@ -19,6 +20,8 @@ class EngineKind:
         file: the format it loads, a field of `Files`.
         dense: somebody else's runtime, which executes every weight: a candidate for the best dense one.
         loads: whether the time it takes to load is measured; compiling by inductor takes minutes.
+        gpu: whether it runs on a GPU.
+        tolerance: how far its logits may lie from the numpy engine's, in shares of the largest.
     """
 
     name: str
@@ -26,9 +29,13 @@ class EngineKind:
     file: str = "bundle"
     dense: bool = False
     loads: bool = True
+    gpu: bool = False
+    tolerance: float = TOLERANCE
 
 
+_ROUNDED = 5e-2  # operands of 8 or 11 bits, through all layers
 _TORCH = ("torch", "safetensors")
+_CUDA = ("torch", "triton", "safetensors")
 _NATIVE = ("service.engine._native",)
 
 # What the command line may name -> the engines that stand for it.
@@ -46,6 +53,33 @@ PEERS: Mapping[str, tuple[EngineKind, ...]] = {
     "onnxruntime": (EngineKind("onnxruntime", ("onnxruntime", "onnx"), "onnx", dense=True),),
     "openvino": (EngineKind("openvino", ("openvino", "onnx"), "onnx", dense=True),),
 }
+# With --device cuda these may be named too.
+CUDA_OWN: Mapping[str, tuple[EngineKind, ...]] = {
+    "cuda": (EngineKind("cuda", _CUDA, gpu=True),),
+    "cuda-bf16": (EngineKind("cuda-bf16", _CUDA, gpu=True, tolerance=_ROUNDED),),
+}
+CUDA_PEERS: Mapping[str, tuple[EngineKind, ...]] = {
+    "torch-cuda": (
+        EngineKind("torch-cuda", _TORCH, "safetensors", dense=True, gpu=True),
+        EngineKind("torch-cuda-tf32", _TORCH, "safetensors", True, loads=False, gpu=True, tolerance=_ROUNDED),
+        EngineKind("torch-cuda-bf16", _TORCH, "safetensors", True, loads=False, gpu=True, tolerance=_ROUNDED),
+    ),
+    "torch-cuda-compile": (
+        EngineKind("torch-cuda-compile", _TORCH, "safetensors", dense=True, loads=False, gpu=True),
+        EngineKind("torch-cuda-compile-bf16", _TORCH, "safetensors", True, loads=False, gpu=True, tolerance=_ROUNDED),
+    ),
+}
+_KINDS: Mapping[str, tuple[EngineKind, ...]] = {**OWN, **PEERS, **CUDA_OWN, **CUDA_PEERS}
+
+
+def own_engines(device: str) -> tuple[str, ...]:
+    """The names of our engines that may be measured beside a device, "cpu" or "cuda"."""
+    return (*OWN, *CUDA_OWN) if device == "cuda" else tuple(OWN)
+
+
+def peers(device: str) -> tuple[str, ...]:
+    """The same of other people's."""
+    return (*PEERS, *CUDA_PEERS) if device == "cuda" else tuple(PEERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +103,15 @@ def check_names(names: Sequence[str], known: Iterable[str], what: str) -> None:
             raise BenchError(f'{what} "{name}": named twice, must be once')
 
 
-def choose_engines(own: Sequence[str], peers: Sequence[str]) -> Choice:
+def choose_engines(own: Sequence[str], other: Sequence[str], device: str = "cpu") -> Choice:
     """Those of the named engines that can run here; the others are named with what they lack.
 
     Raises:
         BenchError: a name is unknown, or nothing is left to measure.
     """
-    check_names(own, OWN, "engine")
-    check_names(peers, PEERS, "peer")
-    kinds = [kind for name in own for kind in OWN[name]] + [kind for name in peers for kind in PEERS[name]]
+    check_names(own, own_engines(device), "engine")
+    check_names(other, peers(device), "peer")
+    kinds = [kind for name in (*own, *other) for kind in _KINDS[name]]
     absent = {kind.name: reason for kind in kinds if (reason := _what_is_missing(kind))}
     present = tuple(kind for kind in kinds if kind.name not in absent)
     if not present:
@@ -89,10 +123,18 @@ def _what_is_missing(kind: EngineKind) -> str:
     for module in kind.needs:
         if find_spec(module) is None:
             return "was not built" if module == "service.engine._native" else f"needs {module}, which is not installed"
+    if kind.gpu and not _gpu_name():
+        return "needs a GPU that torch can use"
     instruction_set = kind.name.partition("native-")[2]
     if instruction_set and instruction_set not in _runnable_instruction_sets():
         return f"needs {instruction_set}, which this machine does not run"
     return ""
+
+
+def _gpu_name() -> str:
+    from service.bench.cuda_engines import gpu_name
+
+    return gpu_name()
 
 
 def _runnable_instruction_sets() -> tuple[str, ...]:
@@ -119,7 +161,18 @@ def build_engine(name: str, threads: int) -> Engine:
         from service.bench.onnx_peers import OpenVinoEngine
 
         return OpenVinoEngine(threads)
+    if "cuda" in name:
+        return _build_cuda(name)
     return _build_torch(name, threads)
+
+
+def _build_cuda(name: str) -> Engine:
+    from service.bench.cuda_engines import CudaEngine, CudaTorchEngine
+
+    precision = {"bf16": "bfloat16", "tf32": "tf32"}.get(name.rpartition("-")[2], "float32")
+    if name.startswith("cuda"):
+        return CudaEngine(precision)
+    return CudaTorchEngine(precision, compiled="compile" in name)
 
 
 def _build_torch(name: str, threads: int) -> Engine:

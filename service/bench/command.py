@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from service.bench.catalog import OWN, PEERS
+from service.bench.catalog import CUDA_OWN, CUDA_PEERS, OWN, PEERS
 from service.bench.job import Job
 from service.bench.measurement import measure
 from service.bench.page import render_page, render_text
@@ -15,6 +15,9 @@ from service.bench.report import load_report, save_report
 from service.bench.rounds import Pace
 from service.bench.synthetic import PROFILES
 from service.errors import BenchError
+
+_DEFAULT_ENGINES = {"cpu": ("native", "numpy"), "cuda": tuple(CUDA_OWN)}
+_DEFAULT_PEERS = {"cpu": tuple(PEERS), "cuda": tuple(CUDA_PEERS)}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,13 +38,14 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     job = Job(
         tuple(options.network),
-        options.engines,
-        options.against,
+        _DEFAULT_ENGINES[options.device] if options.engines is None else options.engines,
+        _DEFAULT_PEERS[options.device] if options.against is None else options.against,
         options.batch,
         options.threads,
         Pace(options.rounds, options.turn_s),
         options.seed,
         shlex.join(["python", "-m", "service", "bench", *arguments]),
+        options.device,
     )
     if options.json:
         _check_writable(options.json)
@@ -75,12 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     networks = ", ".join(f"synthetic:{name}" for name in PROFILES)
     parser.add_argument("network", nargs="*", metavar="BUNDLE", help=f"a bundle's file, or one of {networks}")
-    default = "native,numpy"
-    parser.add_argument("--engines", type=_names, default=_names(default), help=f"{', '.join(OWN)} (default {default})")
-    default = ",".join(PEERS)
-    parser.add_argument(
-        "--against", type=_names, default=_names(default), help=f'{", ".join(PEERS)} (default all; "" none)'
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda measures on a GPU (default cpu)")
+    own = (
+        f"{', '.join(OWN)} (default {','.join(_DEFAULT_ENGINES['cpu'])}); with --device cuda {', '.join(CUDA_OWN)} too"
     )
+    parser.add_argument("--engines", type=_names, help=own)
+    others = f'{", ".join(PEERS)} (default all; "" none); with --device cuda {", ".join(CUDA_PEERS)} (the default) too'
+    parser.add_argument("--against", type=_names, help=others)
     parser.add_argument("--batch", type=_numbers, default=(1, 16, 64), help="pictures at a time (default 1,16,64)")
     parser.add_argument("--threads", type=_numbers, default=(1, 2), help="threads of each engine (default 1,2)")
     pace = Pace()

@@ -18,11 +18,11 @@ def difference_of(logits: Array, expected: Array) -> float:
     return float(np.abs(logits - expected).max()) / scale
 
 
-def verdict(difference: float) -> str:
+def verdict(difference: float, tolerance: float = TOLERANCE) -> str:
     """Why an engine that differs so much does not count; "" where it does."""
-    if difference <= TOLERANCE:
+    if difference <= tolerance:
         return ""
-    return f"disagrees: logits differ by {difference:.2g} of the largest, more than {TOLERANCE:g}"
+    return f"disagrees: logits differ by {difference:.2g} of the largest, more than {tolerance:g}"
 
 
 def best_dense(rows: Iterable[Row]) -> Row | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from service.bench.catalog import OWN, PEERS, check_names
+from service.bench.catalog import check_names, own_engines, peers
 from service.bench.rounds import Pace
 from service.errors import BenchError
 
@@ -17,7 +17,8 @@ class Job:
 
     Attributes:
         networks: files and synthetic names.
-        own, peers: names of engines, keys of `catalog.OWN` and `catalog.PEERS`.
+        own, peers: names of engines, of `catalog.own_engines` and `catalog.peers`.
+        device: "cpu", or "cuda", which adds the engines that run on a GPU.
         seed: what pictures and synthetic weights are drawn from.
         command: the line that was typed.
 
@@ -33,12 +34,14 @@ class Job:
     pace: Pace = field(default_factory=Pace)
     seed: int = 0
     command: str = ""
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not self.networks:
             raise BenchError("networks: none named, must be one at least")
-        check_names(self.own, OWN, "engine")
-        check_names(self.peers, PEERS, "peer")
+        check_names((self.device,), ("cpu", "cuda"), "device")
+        check_names(self.own, own_engines(self.device), "engine")
+        check_names(self.peers, peers(self.device), "peer")
         _check_numbers("batch", self.batches)
         _check_numbers("threads", self.threads)
         for network in self.networks:

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,7 +34,7 @@ def measure(job: Job, say: Callable[[str], None], start: Start = Worker) -> Repo
         BenchError: a file cannot be read, or no engine can run here.
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    choice = choose_engines(job.own, job.peers)
+    choice = choose_engines(job.own, job.peers, job.device)
     networks = [read_network(name, job.seed) for name in job.networks]
     formats = frozenset(kind.file for kind in choice.present)
     with TemporaryDirectory(prefix="csrve-bench-") as folder:
@@ -59,7 +60,7 @@ def _conditions(job: Job, choice: Choice, started: str, peaks: Mapping[str, floa
         surroundings.processor(),
         available_cores(),
         surroundings.instruction_sets(),
-        surroundings.versions(),
+        surroundings.versions(with_gpu=job.device == "cuda"),
         peaks,
         job.pace,
         TOLERANCE,
@@ -95,7 +96,9 @@ class _Run:
     def compared(self, candidate: Candidate) -> list[Row]:
         """A network's rows, now that the highest peak of the run is known."""
         multiply_adds = candidate.network.bundle.multiply_adds()
-        return [row for rows in self._rows[candidate.name] for row in compare(rows, multiply_adds, self.peak)]
+        on_gpu = {kind.name for kind in self._kinds if kind.gpu}  # the peak is the processor's
+        rows = [row for rows in self._rows[candidate.name] for row in compare(rows, multiply_adds, self.peak)]
+        return [replace(row, share_of_peak=None) if row.engine in on_gpu else row for row in rows]
 
     def _probe(self, crew: Crew) -> None:
         """Measure the peak again, by the first worker that is alive."""

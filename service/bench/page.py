@@ -23,6 +23,11 @@ longer than a turn for one run warm up in the first round only). *torch-compile*
   starts.
 """
 
+ON_GPU = (
+    "engines named cuda: pictures and logits stay on the GPU, and each run ends when the device has; those named tf32 "
+    "or bf16 multiply dense layers in that, and may lie further from the numpy engine's logits"
+)
+
 
 def render_text(report: Report) -> str:
     """Lines for the terminal."""
@@ -54,6 +59,7 @@ def _conditions(report: Report) -> list[str]:
     lines = [
         f"{conditions.processor}, {conditions.processors} processors; instruction sets of the native engine: {sets}",
         *(f"FMA peak, threads {threads}: {peak / 1e9:.1f} GMAC/s" for threads, peak in conditions.peaks.items()),
+        *([ON_GPU] if "gpu" in conditions.versions else []),
         ", ".join(f"{package} {version}" for package, version in conditions.versions.items()),
         f"{conditions.pace.rounds} rounds, turns of {conditions.pace.turn_s:g} s after {conditions.pace.warm_up_s:g} s "
         f"of warm-up, seed {conditions.seed}, tolerance {conditions.tolerance:g}, started {conditions.started}",

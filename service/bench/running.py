@@ -59,7 +59,7 @@ def _row(
         kind.name,
         kind.dense,
         difference if math.isfinite(difference) else None,
-        failure or verdict(difference),
+        failure or verdict(difference, kind.tolerance),
         None if failure else summarize(samples[kind.name]),
         None,
         None,

@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
-_PACKAGES = ("csrve", "numpy", "torch", "onnxruntime", "openvino", "onnx", "safetensors")
+_PACKAGES = ("csrve", "numpy", "torch", "triton", "onnxruntime", "openvino", "onnx", "safetensors")
 
 
 def processor() -> str:
@@ -28,12 +28,16 @@ def instruction_sets() -> list[str]:
     return list(instruction_sets())
 
 
-def versions() -> dict[str, str]:
-    """Python's, and those of the packages that are installed."""
+def versions(*, with_gpu: bool = False) -> dict[str, str]:
+    """Python's, and those of the packages that are installed; the GPU's name where one is measured."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+    if with_gpu:
+        from service.bench.cuda_engines import gpu_name
+
+        found["gpu"] = gpu_name() or "none"
     return found

@@ -55,6 +55,11 @@ class CompiledTorchEngine(TorchEngine):
     """torch.compile for fixed shapes, weights frozen: BatchNormalization folded, weights packed for the kernels."""
 
     def _finish(self, network: torch.nn.Module) -> Callable[[Tensor], Tensor]:
-        torch.compiler.reset()
-        torch._inductor.config.freezing = True  # as an option of torch.compile it has no effect
-        return torch.compile(network, dynamic=False)
+        return compile_network(network)
+
+
+def compile_network(network: torch.nn.Module) -> Callable[[Tensor], Tensor]:
+    """The network by inductor, weights frozen, for the shapes that it is first called with."""
+    torch.compiler.reset()
+    torch._inductor.config.freezing = True  # as an option of torch.compile it has no effect
+    return torch.compile(network, dynamic=False)

@@ -1,7 +1,7 @@
 """What every engine offers: a plan, which is a bundle made ready to run on one device."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,18 @@ class Plan(Protocol):
     def run(self, batch: Array) -> Array:
         """Logits float32 [n, classes] of normalised pictures float32 [n, channels, height, width], n >= 1."""
         ...
+
+
+@runtime_checkable
+class MeasuredPlan(Plan, Protocol):
+    """A plan that had several kernels to choose from, and measured them.
+
+    Attributes:
+        layer_kernels: layer -> batch size -> the kernel that runs it.
+    """
+
+    @property
+    def layer_kernels(self) -> Mapping[str, Mapping[int, str]]: ...
 
 
 def check_batch(batch: Array, input_shape: tuple[int, int, int]) -> None:

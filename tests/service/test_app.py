@@ -16,7 +16,7 @@ from service.settings import Settings
 from tests.service.asgi import parts_of
 from tests.service.drawings import png
 
-WITH_TORCH = {"torch_engine.py", "torch_network.py", "torch_peers.py"}
+WITH_TORCH = {"torch_network.py", "torch_peers.py", "cuda_engines.py"}
 OF_A_MODEL = {("GET", ""), ("GET", "/ready"), ("GET", "/config"), ("GET", "/stats"), ("POST", "/infer")}
 SURFACE = {
     ("GET", "/v2"),
@@ -137,12 +137,28 @@ def test_a_device_that_is_not_there_is_refused(settings: Settings) -> None:
         build_app(replace(settings, device="cuda"))
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_pictures_are_answered_alike_and_the_kernels_are_told(settings: Settings) -> None:
+    if not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("needs a GPU that torch can use")
+    answers = []
+    for device in ("cpu", "cuda"):
+        with TestClient(build_app(replace(settings, device=device))) as client:
+            answers.append(client.post("/predict", content=png(), headers={"Content-Type": "image/png"}).json())
+            layers = client.get("/models/colour").json()["layers"]
+            kernels = {layer["name"]: layer["kernels"] for layer in layers}
+    on_the_cpu, on_the_gpu = answers
+    assert on_the_gpu["label"] == on_the_cpu["label"]
+    assert on_the_gpu["probability"] == pytest.approx(on_the_cpu["probability"], rel=1e-3)
+    assert list(kernels["stem"]) == ["1", "4", "16"]
+
+
 def test_the_cpu_path_imports_no_torch(published: Path) -> None:
     program = (
         "import sys; from pathlib import Path; "
         "from service.app import build_app; from service.settings import Settings; "
         f"build_app(Settings(store=Path({str(published)!r}), default_model='colour')); import service.server; "
-        "print(sorted({'torch', 'torchvision', 'scipy'} & set(sys.modules)))"
+        "print(sorted({'torch', 'torchvision', 'triton', 'scipy'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
@@ -161,4 +177,4 @@ def test_service_code_loads_no_code_from_data_and_nothing_of_the_compressor() ->
                 assert node.func.id not in {"eval", "exec", "__import__"}, path
             roots = {name.partition(".")[0] for name in names}
             assert not roots & banned_modules, path
-            assert "torch" not in roots or path.name in WITH_TORCH, path
+            assert not {"torch", "triton"} & roots or path.name in WITH_TORCH or path.parent.name == "gpu", path

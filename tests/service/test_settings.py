@@ -31,6 +31,7 @@ def test_flags_win_over_variables_and_variables_over_defaults() -> None:
         (["--store", "a", "--grace-s", "nan"], "grace_s nan, must be in 0.1..3600"),
         (["--store", "a", "--grace-s", "soon"], 'grace_s "soon", must be a number'),
         (["--store", "a", "--device", "tpu"], 'device "tpu", must be cpu, cuda or cuda:N'),
+        (["--store", "a", "--precision", "int8"], 'precision "int8", must be float32, tf32 or bfloat16'),
         (["--store", "a", "--log-level", "loud"], 'log_level "loud", must be debug, info, warning or error'),
         (["--store", "a", "--canary", "a=b"], 'canary "a=b", must be MODEL=CANDIDATE@SHARE'),
         (["--store", "a", "--max-header-bytes", "9"], "max_header_bytes 9, must be in 256..1048576"),
@@ -68,6 +69,11 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
 def test_devices(device: str) -> None:
     assert Settings(store=Path("a"), device=device).device == device
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_precisions(precision: str) -> None:
+    assert Settings(store=Path("a"), precision=precision).precision == precision
 
 
 def test_the_admin_token_is_not_shown() -> None:

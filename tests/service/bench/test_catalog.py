@@ -58,3 +58,26 @@ def test_only_what_is_quick_to_load_has_its_loading_measured(monkeypatch: pytest
     assert [kind.name for kind in choice.present if kind.loads] == [
         "native", "numpy", "torch", "onnxruntime", "openvino"
     ]  # fmt: skip
+
+
+def test_engines_of_a_gpu_may_be_named_with_that_device_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch)
+    monkeypatch.setattr(catalog, "_gpu_name", lambda: "a large one")
+    choice = choose_engines(("cuda", "native"), ("torch-cuda", "openvino"), "cuda")
+    assert [(kind.name, kind.gpu, kind.tolerance) for kind in choice.present] == [
+        ("cuda", True, 1e-4),
+        ("native", False, 1e-4),
+        ("torch-cuda", True, 1e-4),
+        ("torch-cuda-tf32", True, 5e-2),
+        ("torch-cuda-bf16", True, 5e-2),
+        ("openvino", False, 1e-4),
+    ]
+    with pytest.raises(BenchError, match=r'^engine "cuda": must be one of native, '):
+        choose_engines(("cuda",), ())
+
+
+def test_without_a_gpu_its_engines_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch)
+    monkeypatch.setattr(catalog, "_gpu_name", lambda: "")
+    choice = choose_engines(("cuda", "numpy"), (), "cuda")
+    assert choice.absent == {"cuda": "needs a GPU that torch can use"}

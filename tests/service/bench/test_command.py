@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
-from service.bench.catalog import PEERS
+from service.bench import command
+from service.bench.catalog import CUDA_OWN, CUDA_PEERS, PEERS
+from service.bench.job import Job
 from service.bench.page import render_page
 from service.bench.report import load_report, save_report
+from service.errors import BenchError
 from tests.service.bench.reports import example_report
 
 
@@ -62,6 +65,11 @@ def test_a_saved_run_is_printed_as_a_page(tmp_path: Path, capsys: pytest.Capture
             ["a", "--engines", "fast"],
             'engine "fast": must be one of native, native-avx512, native-avx2, native-neon, native-plain, numpy',
         ),
+        (
+            ["a", "--engines", "cuda"],
+            'engine "cuda": must be one of native, native-avx512, native-avx2, native-neon, native-plain, numpy',
+        ),
+        (["a", "--device", "tpu"], "argument --device: invalid choice: 'tpu' (choose from 'cpu', 'cuda')"),
         (["a", "--wrong"], "unrecognized arguments: --wrong"),
         (["a", "--json", "missing/found.json"], '"missing/found.json": must be a file in a folder that exists'),
         (["a", "--json", "."], '".": must be a file in a folder that exists'),
@@ -81,12 +89,29 @@ def test_what_cannot_be_done_is_one_line_and_status_2(
     assert capsys.readouterr().err == f"csrve: {message}\n"
 
 
+def test_with_a_gpu_its_engines_and_peers_are_measured_unless_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
+
+    def note(job: Job, say: object) -> None:
+        asked.append((job.device, job.own, job.peers))
+        raise BenchError("noted")
+
+    monkeypatch.setattr(command, "measure", note)
+    for arguments in ([], ["--device", "cuda"], ["--device", "cuda", "--engines", "native,cuda", "--against", ""]):
+        assert main(["bench", "a", *arguments]) == 2
+    assert asked == [
+        ("cpu", ("native", "numpy"), tuple(PEERS)),
+        ("cuda", tuple(CUDA_OWN), tuple(CUDA_PEERS)),
+        ("cuda", ("native", "cuda"), ()),
+    ]
+
+
 def test_help_names_every_peer(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["bench", "--help"])
     assert caught.value.code == 0
-    out = capsys.readouterr().out
-    for name in PEERS:
+    out = "".join(capsys.readouterr().out.split())  # lines break within names
+    for name in (*PEERS, *CUDA_PEERS, *CUDA_OWN):
         assert name in out
 
 

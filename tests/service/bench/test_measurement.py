@@ -121,6 +121,17 @@ def test_the_share_of_the_peak_counts_each_nonzero_weight_once_an_output_pixel(n
     assert by_engine(report)["numpy"].share_of_peak == pytest.approx(4 * subject.multiply_adds / 0.5 / 2e6)
 
 
+def test_engines_on_a_gpu_get_no_share_of_the_processors_peak(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "_gpu_name", lambda: "a large one")
+    given = job(network, own=("numpy", "cuda"), peers=("torch-cuda",), device="cuda")
+    report, _ = measured(given, {"cuda": Behaviour(0.5), "torch-cuda-bf16": Behaviour(0.25, error=1e-3)})
+    rows = by_engine(report)
+    assert rows["numpy"].share_of_peak is not None
+    assert (rows["cuda"].share_of_peak, rows["cuda"].ratio) == (None, 0.5)
+    assert rows["torch-cuda-bf16"].problem == ""  # it may round
+    assert "gpu" in report.conditions.versions
+
+
 def test_the_peak_is_that_of_the_first_worker_alive_and_left_out_without_the_extension(network: str) -> None:
     report, _ = measured(job(network), {"numpy": Behaviour(dies_at=Peak), "onnxruntime": Behaviour(peak=5.0)})
     assert report.conditions.peaks == {"1": 5.0}

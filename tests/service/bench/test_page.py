@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bench.page import HEAD, render_page, render_text
+from service.bench.page import HEAD, ON_GPU, render_page, render_text
 from service.bench.report import load_report
 from service.bench.tables import loads_table, problems, runs_table, subjects_table, summary_table
 from tests.service.bench.reports import example_report
@@ -46,6 +46,15 @@ def test_sizes_and_multiply_adds_of_each_network() -> None:
     assert subjects_table(example_report())[2] == [
         "synthetic:b", "663,236", "44,734,248", "11,173,962", "559,662", "71.2", "555.4"
     ]  # fmt: skip
+
+
+def test_a_run_with_a_gpu_says_what_its_times_are_of() -> None:
+    report = example_report()
+    versions = {**report.conditions.versions, "gpu": "a large one"}
+    with_gpu = replace(report, conditions=replace(report.conditions, versions=versions))
+    assert f"- {ON_GPU}\n" in render_page(with_gpu)
+    assert ", gpu a large one\n" in render_page(with_gpu)
+    assert ON_GPU not in render_page(report)
 
 
 def test_reasons_are_told_once() -> None:

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 
 from model_store.bundle import Bundle, decode_bundle, encode_bundle  # noqa: E402
 from model_store.tensors import AffineTensor, FloatTensor  # noqa: E402
+from service.engine.gpu import TorchPlan  # noqa: E402
 from service.engine.numpy_engine import NumpyPlan  # noqa: E402
-from service.engine.torch_engine import TorchPlan  # noqa: E402
 from tests.model_store.examples import residual_bundle, with_8_bit_vectors  # noqa: E402
 from tests.service.bundles import pictures  # noqa: E402
 

@@ -48,7 +48,9 @@ def test_a_model_is_described_layer_by_layer_and_byte_by_byte(client: TestClient
         "bytes_by_kind",
         "bundle_bytes",
         "resident_bytes",
+        "kernels",
     ]
+    assert model["layers"][0]["kernels"] == {}
     assert model["preprocessing"] == {"channels": 3, "height": 8, "width": 8, "mean": [0.5] * 3, "std": [0.25] * 3}
     assert model["provenance"] == {"accuracy": 0.9125}
 
