@@ -1,5 +1,6 @@
 """From a pruned network that shares weights to a bundle, and from a bundle back to a network that can be measured."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,39 @@ from model_store.tensors import FloatTensor, Tensor
 FLOAT32_BYTES = 4
 
 
+@dataclass(frozen=True, slots=True)
+class DenseSize:
+    """What a bundle is held against: parameters, and bytes of the fp32 state_dict, of the dense network."""
+
+    parameters: int
+    size_bytes: int
+
+    @classmethod
+    def of(cls, network: nn.Module) -> "DenseSize":
+        return cls(sum(parameter.numel() for parameter in network.parameters()), dense_bytes_of(network))
+
+
 def bundle_of(
-    network: nn.Module, card: NetworkCard, provenance: dict[str, Any] | None = None, scale_bits: int = 16
+    network: nn.Module,
+    card: NetworkCard,
+    provenance: dict[str, Any] | None = None,
+    scale_bits: int = 16,
+    dense_size: DenseSize | None = None,
 ) -> Bundle:
     """Trace the network; prunable weights become shared tensors, all else float16.
 
     With `scale_bits` of 8, vectors (scale and bias) that get smaller by it are rounded to 256 steps between their least
     and their largest value: off by 1/510 of that range, and float16's rounding, at most.
 
+    Args:
+        dense_size: of the network that this one was made from, where layers have been split or removed since.
+
     Raises:
         NetworkError: the network cannot be traced.
         CompressorError: a layer has more distinct weights than a codebook holds.
         BundleError: a value passes float16, or a limit of the format.
     """
+    dense = dense_size or DenseSize.of(network)
     traced = trace_network(network, card.preprocessing.input_shape)
     shared = prunable_parameters(network).keys()
     tensors = (
@@ -41,8 +62,8 @@ def bundle_of(
         card.network,
         card.preprocessing,
         card.class_names,
-        sum(parameter.numel() for parameter in network.parameters()),
-        dense_bytes_of(network),
+        dense.parameters,
+        dense.size_bytes,
         traced.graph,
         tuple(tensors),
         provenance or {},

@@ -5,9 +5,12 @@ from typing import Any
 
 from compressor.data.augmentation import Augmentation
 from compressor.errors import RecipeError
+from compressor.factorization.recipe import FactorizeRecipe
 from compressor.pruning.recipe import PruneRecipe
+from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import CompressRecipe
 from compressor.sharing.recipe import ShareRecipe
+from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import SmallPhase, TrainRecipe
 
 _NESTED = {
@@ -17,6 +20,9 @@ _NESTED = {
     "centroids": TrainRecipe,
     "augmentation": Augmentation,
     "small_phase": SmallPhase,
+    "factorize": FactorizeRecipe,
+    "structure": StructuredRecipe,
+    "quantize": QuantizeRecipe,
 }
 
 
@@ -48,7 +54,7 @@ def _arguments(changes: dict[str, Any]) -> dict[str, Any]:
         if name in _NESTED and value is not None:
             arguments[name] = _NESTED[name](**_arguments(value))
         elif isinstance(value, list | tuple):
-            arguments[name] = tuple((pattern, number) for pattern, number in value)
+            arguments[name] = tuple(item if isinstance(item, str) else tuple(item) for item in value)
         else:
             arguments[name] = value
     return arguments

@@ -11,17 +11,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from compressor.bundling import bundle_of, oracle_of, same_tensors
+from compressor.bundling import DenseSize, bundle_of, oracle_of, same_tensors
 from compressor.citation import cite
 from compressor.data.images import ImageSet
 from compressor.errors import CompressorError
+from compressor.factorization.network import factorize_network
+from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
-from compressor.pruning.iterative import PruningRound, pruning_rounds
-from compressor.recipes import CompressRecipe
+from compressor.recipes import CompressRecipe, Round
 from compressor.record import csrve_version, surroundings
 from compressor.sharing.centroids import SharedCentroids
 from compressor.sharing.network import share_network
-from compressor.stages import RunFolder
+from compressor.stages import RunFolder, fingerprint_of
 from compressor.training.batchnorm import reestimate_batchnorm
 from compressor.training.constraint import Constraint
 from compressor.training.evaluation import accuracy_of
@@ -69,6 +70,9 @@ class Compression:
         self.accuracies: dict[str, float] = {}
         self._teacher = _teacher_of(network) if recipe.needs_teacher else None
         self._fingerprint = weights_digest(network)
+        self._dense_size = DenseSize.of(network)
+        if recipe.factorize is not None:
+            self._factorize(recipe.factorize)
 
     def publish(self, store: Store, name: str) -> StoredBundle:
         """Run every stage that is not done, measure the decoded file, and publish it.
@@ -83,15 +87,27 @@ class Compression:
         """The stages up to the decoded file, without provenance; `accuracies` holds the holdout's after each."""
         self.accuracies["dense"] = accuracy_of(self.network, self.data.holdout, self.card.preprocessing)
         self._say("dense", self.accuracies["dense"])
-        for pruning in pruning_rounds(self.recipe.prune):
-            self._stage(pruning.name, self.recipe.prune, self._prune(pruning), self.recipe.retrain)
+        for one in self.recipe.rounds():
+            self._stage(one.name, one.recipe, self._prune(one), self.recipe.retrain)
         self._stage("share", dataclasses.replace(self.recipe.share, gradient="mean"), self._share)
         self._stage("centroids", self.recipe.share, self._train_centroids, self.recipe.centroids)
-        bundle = decode_bundle(encode_bundle(bundle_of(self.network, self.card, scale_bits=self.recipe.scale_bits)))
+        bundle = decode_bundle(encode_bundle(self._bundle()))
         oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
         self.accuracies["decoded"] = accuracy_of(oracle, self.data.holdout, self.card.preprocessing)
         self._say("decoded file", self.accuracies["decoded"])
         return bundle
+
+    def _bundle(self) -> Bundle:
+        return bundle_of(self.network, self.card, scale_bits=self.recipe.scale_bits, dense_size=self._dense_size)
+
+    def _factorize(self, recipe: FactorizeRecipe) -> None:
+        """Split layers now; every stage depends on it, and the retraining that follows mends what it cost."""
+        replaced = factorize_network(self.network, recipe)
+        self.network = with_layout(self.network, torch.channels_last)
+        self._fingerprint = fingerprint_of({"before": self._fingerprint, "factorize": dataclasses.asdict(recipe)})
+        if self.progress:
+            saved = sum(layer.weights_before - layer.weights_after for layer in replaced)
+            print(f"factorized: {len(replaced)} layers, {saved} weights fewer", flush=True)
 
     def _stage(self, name: str, part: Any, work: Callable[[Path], None], training: TrainRecipe | None = None) -> None:
         inputs = {
@@ -111,10 +127,8 @@ class Compression:
         self.accuracies[name] = result.holdout_accuracy
         self._say(name, result.holdout_accuracy)
 
-    def _prune(self, pruning: PruningRound) -> Callable[[Path], None]:
-        return lambda checkpoint: self._train(
-            pruning.name, self.recipe.retrain, pruning.begin(self.network), checkpoint
-        )
+    def _prune(self, one: Round) -> Callable[[Path], None]:
+        return lambda checkpoint: self._train(one.name, self.recipe.retrain, one.begin(self.network), checkpoint)
 
     def _share(self, checkpoint: Path) -> None:
         share_network(self.network, self.recipe.share, self.recipe.seed)

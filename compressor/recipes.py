@@ -1,16 +1,24 @@
 """Compression recipes: every hyper-parameter of a run in one frozen value, and the named ones."""
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from compressor.data.augmentation import Augmentation
 from compressor.errors import RecipeError
+from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
+from compressor.pruning.iterative import PruningRound, pruning_rounds
 from compressor.pruning.recipe import PruneRecipe
+from compressor.quantization.recipe import QuantizeRecipe
+from compressor.quantization.rounds import QuantizeRound
 from compressor.sharing.recipe import ShareRecipe
+from compressor.structured.recipe import StructuredRecipe
+from compressor.structured.rounds import StructuredRound, structured_rounds
 from compressor.training.recipe import TrainRecipe
 
+Round = PruningRound | StructuredRound | QuantizeRound
 RETRAIN = TrainRecipe(epochs=30, learning_rate=0.05, warmup=0.05)
 CENTROIDS = TrainRecipe(epochs=4, learning_rate=0.005, warmup=0.05, weight_decay=0.0)
 SCALE_BITS = (8, 16)
@@ -18,7 +26,10 @@ SCALE_BITS = (8, 16)
 
 @dataclass(frozen=True, slots=True)
 class CompressRecipe:
-    """Prune and retrain, share, train the centroids, write scale and bias in `scale_bits`.
+    """Factorize where asked to, prune and retrain, share, train the centroids, write scale and bias in `scale_bits`.
+
+    Instead of single weights (`prune`, whose method is then `none`), whole groups of them may go (`structure`), or all
+    of a layer take two or three values (`quantize`).
 
     The teacher of both trainings is the dense network itself; their `teacher_share` says how much it counts.
     """
@@ -28,16 +39,32 @@ class CompressRecipe:
     share: ShareRecipe = field(default_factory=ShareRecipe)
     centroids: TrainRecipe = CENTROIDS
     scale_bits: int = 16
+    factorize: FactorizeRecipe | None = None
+    structure: StructuredRecipe | None = None
+    quantize: QuantizeRecipe | None = None
 
     def __post_init__(self) -> None:
         if self.centroids.weight_decay:
             raise RecipeError(f"centroids: weight_decay = {self.centroids.weight_decay}, must be 0")
         if self.scale_bits not in SCALE_BITS:
             raise RecipeError(f"scale_bits = {self.scale_bits}, must be one of {', '.join(map(str, SCALE_BITS))}")
+        ways = {"prune": self.prune.method != "none", "structure": self.structure, "quantize": self.quantize}
+        asked = [name for name, way in ways.items() if way]
+        if len(asked) > 1:
+            raise RecipeError(f"{' and '.join(asked)}: must be one of them alone")
         for name in ("seed", "holdout"):
             first, second = getattr(self.retrain, name), getattr(self.centroids, name)
             if first != second:
                 raise RecipeError(f"{name} = {first} to retrain and {second} for centroids, must be one")
+
+    def rounds(self) -> Iterator[Round]:
+        """The trainings that take weights away, or their values, in order; one plain one where nothing does."""
+        if self.structure is not None:
+            yield from structured_rounds(self.structure, self.retrain.learning_rate_at)
+        elif self.quantize is not None:
+            yield QuantizeRound("quantize", self.quantize)
+        else:
+            yield from pruning_rounds(self.prune)
 
     @property
     def seed(self) -> int:

@@ -10,9 +10,9 @@ from typing import Any
 from compressor.errors import CompressorError
 from compressor.experiments.tables import experiments_table, targets_table
 from compressor.markdown import kilobytes, table
+from compressor.stages import STAGES
 from model_store.accounting import KINDS
 
-STAGES = ("dense", "prune", "share", "centroids", "decoded")  # prune-1, prune-2 where there are rounds
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 HEAD = """# Results
 

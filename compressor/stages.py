@@ -15,6 +15,9 @@ from compressor.errors import CheckpointError
 from compressor.networks.weights import apply_weights
 from compressor.training.files import load_tensors, save_tensors, write_text
 
+BEFORE_SHARING = ("prune", "quantize", "retrain")  # what rounds are called, or begin with
+STAGES = ("dense", *BEFORE_SHARING, "share", "centroids", "decoded")
+
 
 @dataclass(frozen=True, slots=True)
 class StageResult:

@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from compressor.commands.method_options import add_methods, changed_methods
 from compressor.commands.options import (
     DATA_HELP,
     add_device,
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="default", choices=sorted(RECIPES), help="what the options below change")
     _add_pruning(parser.add_argument_group("pruning"))
     _add_sharing(parser.add_argument_group("sharing"))
+    add_methods(parser)
     add_training(parser)
     parser.add_argument("--scale-bits", type=int, choices=SCALE_BITS, help="of scale and bias in the file (16)")
     parser.add_argument("--teacher-share", type=float, help="weight of distillation from the dense network, 0..1")
@@ -98,22 +100,25 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
     both = given(options, shared_by_both)
     centroids = _given(options, {"centroid_epochs": "epochs", "centroid_learning_rate": "learning_rate"})
     centroids["augmentation"] = changed_augmentation(recipe.centroids.augmentation, options)
+    methods = {"prune": recipe.prune} | changed_methods(recipe, options)
+    prune = _changed_pruning(methods.pop("prune"), options)
     return CompressRecipe(
-        _changed_pruning(recipe, options),
+        prune,
         changed_training(recipe.retrain, options),
         _changed_sharing(recipe, options),
         dataclasses.replace(recipe.centroids, **both, **centroids),
         recipe.scale_bits if options.scale_bits is None else options.scale_bits,
+        **methods,
     )
 
 
-def _changed_pruning(recipe: CompressRecipe, options: argparse.Namespace) -> PruneRecipe:
+def _changed_pruning(recipe: PruneRecipe, options: argparse.Namespace) -> PruneRecipe:
     names = {"prune_begin": "begin", "prune_end": "end"}
     names |= {name: name for name in ("method", "sparsity", "refresh_steps", "score", "rounds")}
     changes = _given(options, names)
     rules = _given(options, {"floors": "floors", "quality": "quality"})
     changes |= {name: parse_rules(text) for name, text in rules.items()}
-    return dataclasses.replace(recipe.prune, **changes)
+    return dataclasses.replace(recipe, **changes)
 
 
 def _changed_sharing(recipe: CompressRecipe, options: argparse.Namespace) -> ShareRecipe:

@@ -10,7 +10,7 @@ from compressor.pruning.masks import FixedMasks, apply_masks, prunable_parameter
 from compressor.pruning.recipe import PruneRecipe
 from compressor.pruning.scores import SCORES
 from compressor.pruning.threshold import threshold_masks
-from compressor.training.constraint import Constraint
+from compressor.training.constraint import Constraint, Unconstrained
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class PruningRound:
     def begin(self, network: nn.Module) -> Constraint:
         """Prune by the threshold now, or set up the gradual schedule; the weights stay on their device."""
         recipe = self.recipe
+        if recipe.method == "none":
+            return Unconstrained()
         if recipe.method == "gradual":
             schedule = CubicSchedule(recipe.sparsity, recipe.begin, recipe.end)
             score = SCORES[recipe.score]
@@ -36,13 +38,13 @@ class PruningRound:
 
 
 def pruning_rounds(recipe: PruneRecipe) -> Iterator[PruningRound]:
-    """The rounds in order: one for `gradual`; for `threshold` as many as asked for.
+    """The rounds in order: one for `gradual`; for `threshold` as many as asked for; a plain retraining for `none`.
 
     Every round thresholds the weights that the one before has retrained, so that more go each time (Han et al. 2015,
     section 3.4); the quality rises evenly to its full value, so that the last round prunes by what the recipe says.
     """
-    if recipe.method == "gradual":
-        yield PruningRound("prune", recipe)
+    if recipe.method != "threshold":
+        yield PruningRound("prune" if recipe.method == "gradual" else "retrain", recipe)
         return
     for number in range(1, recipe.rounds + 1):
         yield PruningRound(f"prune-{number}", recipe, number / recipe.rounds)

@@ -7,7 +7,7 @@ from compressor.layer_rules import LayerRules, check_rules
 from compressor.pruning.magnitude import CubicSchedule
 from compressor.pruning.scores import SCORES
 
-METHODS = ("gradual", "threshold")
+METHODS = ("gradual", "threshold", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class PruneRecipe:
     """How weights are chosen to go.
 
     Attributes:
-        method: `gradual` prunes during one training run, `threshold` by q * std per layer before each of `rounds` runs.
+        method: `gradual` prunes during one training run, `threshold` by q * std per layer before each of `rounds` runs;
+            `none` leaves it to structure or quantization, or just retrains.
         sparsity: gradual: share of all convolution and linear weights that goes.
         begin, end: gradual: between which shares of the run sparsity rises; afterwards the mask is fixed.
         refresh_steps: gradual: optimiser steps between two choices of the mask.

@@ -13,6 +13,7 @@ from compressor.plots.layers import plot_bits, plot_bytes, plot_stages
 from compressor.plots.weights import plot_centroids, plot_histograms
 from compressor.report.published import CLASSES, PUBLISHED
 from compressor.report.subject import DECODED, DENSE, Subject
+from compressor.stages import BEFORE_SHARING
 from model_store.accounting import account
 
 LAYERS_IN_HISTOGRAMS = 24
@@ -98,7 +99,7 @@ def _centroids(subject: Subject) -> list[Picture]:
 
 
 def _before_sharing(subject: Subject, layer: str) -> tuple[np.ndarray | None, str]:
-    pruned = [stage for stage in subject.stages if stage.startswith("prune") and layer in subject.stages[stage]]
+    pruned = [stage for stage in subject.stages if stage.startswith(BEFORE_SHARING) and layer in subject.stages[stage]]
     if pruned:
         return subject.stages[pruned[-1]][layer], "the pruned and retrained weights"
     if layer in subject.stages.get(DENSE, {}):

@@ -9,7 +9,7 @@ import numpy as np
 
 from compressor.experiments.runner import CLAIM
 from compressor.networks.weights import load_weights
-from compressor.stages import RunFolder
+from compressor.stages import STAGES, RunFolder
 from model_store.accounting import account
 from model_store.bundle import Bundle, decode_bundle
 from model_store.tensors import SharedTensor
@@ -105,6 +105,5 @@ def _layers(state: Mapping[str, Any], like: Weights) -> dict[str, np.ndarray]:
 
 
 def _rank(stage: str) -> tuple[int, str]:
-    order = (DENSE, "prune", "share", "centroids", DECODED)
-    ranks = [index for index, name in enumerate(order) if stage.startswith(name)]
-    return (ranks[0] if ranks else len(order), stage)
+    ranks = [index for index, name in enumerate(STAGES) if stage.startswith(name)]
+    return (ranks[0] if ranks else len(STAGES), stage)

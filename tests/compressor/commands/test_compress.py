@@ -10,8 +10,11 @@ from compressor.commands import compress
 from compressor.commands.compress import changed_recipe
 from compressor.data.augmentation import Augmentation
 from compressor.errors import RecipeError
+from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
+from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import RECIPES, CompressRecipe, inherit_split
+from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import SmallPhase
 from tests.compressor.blobs import TINY_CARD
 
@@ -59,6 +62,41 @@ def test_each_option_changes_its_own_part_alone(arguments: tuple[str, ...], part
     assert expected != default
 
 
+METHODS: list[tuple[tuple[str, ...], str, Any]] = [
+    (("--structure", "admm"), "structure", StructuredRecipe("admm")),
+    (("--structure", "l1", "--structure-end", "0"), "structure", StructuredRecipe("l1", end=0.0)),
+    (
+        ("--structure", "admm", "--structure-kinds", "columns,filters", "--structure-kept", "first=1,*=0.3"),
+        "structure",
+        StructuredRecipe("admm", ("columns", "filters"), (("first", 1.0), ("*", 0.3))),
+    ),
+    (("--structure", "sfp", "--structure-steps", "7"), "structure", StructuredRecipe("sfp", refresh_steps=7)),
+    (
+        ("--structure", "fcf", "--structure-strength", "0.02", "--structure-growth", "1.1", "--structure-limit", "9"),
+        "structure",
+        StructuredRecipe("fcf", strength=0.02, growth=1.1, limit=9.0),
+    ),
+    (("--structure", "fcf", "--structure-mixing", "0.5"), "structure", StructuredRecipe("fcf", mixing=0.5)),
+    (("--quantize", "twn"), "quantize", QuantizeRecipe("twn")),
+    (("--quantize", "ttq", "--quantize-layers", "1"), "quantize", QuantizeRecipe("ttq", (("*", 1.0),))),
+    (("--quantize", "ttq", "--quantize-scale-rate", "0.2"), "quantize", QuantizeRecipe(scale_learning_rate=0.2)),
+]
+
+
+@pytest.mark.parametrize(("arguments", "part", "expected"), METHODS)
+def test_another_method_takes_the_place_of_pruning_weights(
+    arguments: tuple[str, ...], part: str, expected: StructuredRecipe | QuantizeRecipe
+) -> None:
+    unpruned = dataclasses.replace(RECIPES["default"].prune, method="none")
+    assert changed(*arguments) == dataclasses.replace(RECIPES["default"], prune=unpruned, **{part: expected})
+
+
+def test_factors_are_pruned_like_any_layer() -> None:
+    arguments = ("--factorize", "first=1,*=0.8", "--factorize-saving", "0.3")
+    factorize = FactorizeRecipe((("first", 1.0), ("*", 0.8)), 0.3)
+    assert changed(*arguments) == dataclasses.replace(RECIPES["default"], factorize=factorize)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_scale_bits_change_nothing_else(bits: int) -> None:
     assert changed("--scale-bits", str(bits)) == dataclasses.replace(RECIPES["default"], scale_bits=bits)
@@ -93,6 +131,12 @@ def test_what_concerns_data_and_machine_changes_both_trainings(
         (("--codebook-size", "2.5"), "codebook_sizes: (('*', 2.5),), must be whole numbers"),
         (("--teacher-share", "2"), "teacher_share = 2.0, must be in 0.0..1.0"),
         (("--centroid-epochs", "0"), "epochs = 0, must be in 1..100000"),
+        (("--structure", "l1", "--method", "gradual"), "prune and structure: must be one of them alone"),
+        (("--structure", "l1", "--quantize", "twn"), "structure and quantize: must be one of them alone"),
+        (("--structure-end", "0.1"), "--structure: must be given with its options (end)"),
+        (("--quantize-scale-rate", "0.1"), "--quantize: must be given with its options (scale_learning_rate)"),
+        (("--factorize-saving", "0.1"), "--factorize-saving: needs --factorize"),
+        (("--structure", "l1", "--structure-kinds", "rows"), "kinds ('rows',), must be of filters, channels, columns"),
     ],
 )
 def test_options_outside_their_range_are_refused(arguments: tuple[str, ...], message: str) -> None:

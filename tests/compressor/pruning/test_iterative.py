@@ -9,6 +9,7 @@ from compressor.pruning.masks import FixedMasks, nonzero_masks, prunable_paramet
 from compressor.pruning.recipe import PruneRecipe
 from compressor.pruning.scores import lamp_scores
 from compressor.pruning.threshold import threshold_masks
+from compressor.training.constraint import Unconstrained
 from tests.compressor.blobs import same_state, tiny_network
 
 THRESHOLD = PruneRecipe(method="threshold", quality=(("first", 0.3), ("*", 1.2)), rounds=3)
@@ -26,6 +27,14 @@ def test_gradual_pruning_is_one_round_with_the_recipes_schedule() -> None:
     assert (constraint.refresh_steps, constraint.score) == (7, lamp_scores)
     assert constraint.floors == {"conv1.weight": 0.5, "conv2.weight": 0.1, "linear.weight": 0.1}
     assert same_state(network, tiny_network()), "nothing is pruned yet"
+
+
+def test_no_pruning_is_one_plain_round() -> None:
+    (only,) = pruning_rounds(PruneRecipe(method="none"))
+    network = tiny_network()
+    assert only.name == "retrain"
+    assert isinstance(only.begin(network), Unconstrained)
+    assert same_state(network, tiny_network())
 
 
 def test_threshold_pruning_has_as_many_rounds_as_asked_for_with_rising_quality() -> None:

@@ -1,0 +1,103 @@
+"""Options of the methods beside pruning single weights: structure, quantization, factorization."""
+
+import argparse
+import dataclasses
+from typing import Any
+
+from compressor.errors import RecipeError
+from compressor.factorization.recipe import FactorizeRecipe
+from compressor.layer_rules import parse_rules
+from compressor.quantization.recipe import METHODS as QUANTIZATIONS
+from compressor.quantization.recipe import QuantizeRecipe
+from compressor.recipes import CompressRecipe
+from compressor.structured.recipe import METHODS as STRUCTURES
+from compressor.structured.recipe import StructuredRecipe
+
+_STRUCTURE = {
+    "structure_end": "end",
+    "structure_steps": "refresh_steps",
+    "structure_strength": "strength",
+    "structure_growth": "growth",
+    "structure_limit": "limit",
+    "structure_mixing": "mixing",
+}
+_NUMBERS = {
+    "structure_end": (float, "share of a round's run, after it only what is left trains"),
+    "structure_steps": (int, "sfp, admm: steps between two choices"),
+    "structure_strength": (float, "group-lasso: weight of the norms; admm, fcf: rho at the start"),
+    "structure_growth": (float, "factor on rho; admm: at each choice, fcf: at each step"),
+    "structure_limit": (float, "the largest rho"),
+    "structure_mixing": (float, "fcf: weight of the constraint's gradient beside the loss's"),
+}
+
+
+def add_methods(parser: argparse.ArgumentParser) -> None:
+    """Three groups of options; each is None where it is not given."""
+    group = parser.add_argument_group("structure: whole filters, channels or columns go, instead of single weights")
+    group.add_argument("--structure", choices=STRUCTURES, help="how they are found")
+    group.add_argument("--structure-kinds", help="filters, channels or columns; one round for each, commas between")
+    group.add_argument("--structure-kept", help="share of each layer that stays, such as first=1,last=1,*=0.5")
+    for name, (kind, explanation) in _NUMBERS.items():
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, help=explanation)
+    group = parser.add_argument_group("quantization: two or three values a layer, instead of pruning")
+    group.add_argument("--quantize", choices=QUANTIZATIONS)
+    group.add_argument("--quantize-layers", help="1 for layers that are quantized, such as first=0,last=0,*=1")
+    group.add_argument("--quantize-scale-rate", type=float, help="ttq: learning rate of the scales")
+    group = parser.add_argument_group("factorization: layers are split before anything else, by SVD or Tucker-2")
+    group.add_argument("--factorize", metavar="ENERGY", help="share of squared weights kept, such as first=1,*=0.9")
+    group.add_argument("--factorize-saving", type=float, help="least share of a layer's weights that splitting saves")
+
+
+def changed_methods(recipe: CompressRecipe, options: argparse.Namespace) -> dict[str, Any]:
+    """What the options make of a recipe's fields: structure, quantize, factorize, and pruning's method beside them.
+
+    Raises:
+        RecipeError: an option is out of its range, or stands without the one it belongs to.
+    """
+    structure = _structure(recipe.structure, options)
+    quantize = _quantize(recipe.quantize, options)
+    changes: dict[str, Any] = {
+        "structure": structure, "quantize": quantize, "factorize": _factorize(recipe.factorize, options)
+    }  # fmt: skip
+    if (options.structure or options.quantize) and options.method is None:
+        changes["prune"] = dataclasses.replace(recipe.prune, method="none")
+    return changes
+
+
+def _structure(recipe: StructuredRecipe | None, options: argparse.Namespace) -> StructuredRecipe | None:
+    changes = _given(options, _STRUCTURE)
+    if options.structure_kept is not None:
+        changes["kept"] = parse_rules(options.structure_kept)
+    if options.structure_kinds is not None:
+        changes["kinds"] = tuple(options.structure_kinds.split(","))
+    return _changed("--structure", options.structure, recipe, StructuredRecipe, changes)
+
+
+def _quantize(recipe: QuantizeRecipe | None, options: argparse.Namespace) -> QuantizeRecipe | None:
+    changes = _given(options, {"quantize_scale_rate": "scale_learning_rate"})
+    if options.quantize_layers is not None:
+        changes["layers"] = parse_rules(options.quantize_layers)
+    return _changed("--quantize", options.quantize, recipe, QuantizeRecipe, changes)
+
+
+def _factorize(recipe: FactorizeRecipe | None, options: argparse.Namespace) -> FactorizeRecipe | None:
+    changes = _given(options, {"factorize_saving": "least_saving"})
+    if options.factorize is not None:
+        recipe, changes["energy"] = recipe or FactorizeRecipe(), parse_rules(options.factorize)
+    if recipe is None and changes:
+        raise RecipeError("--factorize-saving: needs --factorize")
+    return dataclasses.replace(recipe, **changes) if recipe is not None else None
+
+
+def _changed(flag: str, method: str | None, recipe: Any, kind: type, changes: dict[str, Any]) -> Any:
+    """A recipe of that kind with the changes; None where there is none to change."""
+    if method is not None:
+        recipe, changes = recipe or kind(method=method, **changes), {"method": method, **changes}
+    if recipe is None and changes:
+        raise RecipeError(f"{flag}: must be given with its options ({', '.join(changes)})")
+    return dataclasses.replace(recipe, **changes) if recipe is not None else None
+
+
+def _given(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
+    """field -> value of the options that are there."""
+    return {field: value for option, field in names.items() if (value := getattr(options, option)) is not None}

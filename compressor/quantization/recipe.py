@@ -1,0 +1,35 @@
+"""The hyper-parameters of quantization to two or three values."""
+
+from dataclasses import dataclass
+
+from compressor.errors import RecipeError
+from compressor.layer_rules import LayerRules, check_rules
+
+METHODS = ("binary", "twn", "ttq")
+ENDS_KEPT: LayerRules = (("first", 0.0), ("last", 0.0), ("*", 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeRecipe:
+    """How a layer's weights come to have two or three values.
+
+    Attributes:
+        method: `binary` (one scale and a sign: BinaryConnect with XNOR-Net's scale, Courbariaux et al. 2015, Rastegari
+            et al. 2016, taken over a layer), `twn` (one scale, a sign or zero: Li, Zhang and Liu 2016) or `ttq` (a
+            trained scale for each sign, or zero: Zhu et al. 2017).
+        layers: 1 for those that are quantized, 0 for those that keep their weights; the first and the last keep theirs.
+        scale_learning_rate: ttq: of the scales, falling to zero over the run; their gradients are means over members.
+    """
+
+    method: str = "ttq"
+    layers: LayerRules = ENDS_KEPT
+    scale_learning_rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise RecipeError(f"quantization method {self.method!r}, must be one of {', '.join(METHODS)}")
+        check_rules("layers", self.layers, 0.0, 1.0)
+        if any(value not in (0, 1) for _, value in self.layers):
+            raise RecipeError(f"layers: {self.layers}, must be 0 or 1 each")
+        if not 0 < self.scale_learning_rate <= 100:
+            raise RecipeError(f"scale_learning_rate = {self.scale_learning_rate}, must be in (0, 100]")

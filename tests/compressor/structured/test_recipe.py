@@ -1,0 +1,30 @@
+"""What structured pruning can be told."""
+
+from typing import Any
+
+import pytest
+
+from compressor.errors import RecipeError
+from compressor.structured.recipe import StructuredRecipe
+from tests.compressor.toys import exactly
+
+AMISS: list[tuple[dict[str, Any], str]] = [
+    ({"method": "nisp"}, "structured method 'nisp', must be one of l1, sfp, group-lasso, admm, fcf"),
+    ({"kinds": ()}, "kinds (), must be of filters, channels, columns"),
+    ({"kinds": ("rows",)}, "kinds ('rows',), must be of filters, channels, columns"),
+    ({"method": "fcf", "kinds": ("columns",)}, "kinds ('columns',), must be filters alone for fcf"),
+    ({"kept": (("*", 2.0),)}, "kept: * = 2.0, must be in 0.0..1.0"),
+    ({"end": 1.0}, "end = 1.0, must be in 0..0.99"),
+    ({"refresh_steps": 0}, "refresh_steps = 0, must be at least 1"),
+    ({"mixing": 1.5}, "mixing = 1.5, must be in 0..1"),
+    (
+        {"strength": 7.0},
+        "strength = 7.0, growth = 1.01, limit = 6.0, must be 0 < strength <= limit and growth >= 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), AMISS)
+def test_what_is_amiss_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=exactly(message)):
+        StructuredRecipe(**changes)

@@ -1,0 +1,115 @@
+"""The whole way by every method: the file is measured, holds what the method promises, and the service computes it."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from compressor.citation import read_citation
+from compressor.errors import RecipeError
+from compressor.factorization.recipe import FactorizeRecipe
+from compressor.pipeline import CompressData, Compression
+from compressor.pruning.recipe import PruneRecipe
+from compressor.quantization.recipe import METHODS as QUANTIZATIONS
+from compressor.quantization.recipe import QuantizeRecipe
+from compressor.recipes import CompressRecipe
+from compressor.sharing.recipe import ShareRecipe
+from compressor.structured.recipe import METHODS as STRUCTURES
+from compressor.structured.recipe import StructuredRecipe
+from compressor.training.evaluation import normalise
+from compressor.training.trainer import Trainer
+from model_store.bundle import Bundle, decode_bundle
+from model_store.store import Store
+from model_store.tensors import SharedTensor
+from service.engine import compile_plan
+from tests.compressor.blobs import TINY_CARD, TINY_PREPROCESSING, draw, quick_training, tiny_network
+from tests.compressor.toys import exactly
+
+TRAIN, HOLDOUT, TEST = draw(128, 1), draw(60, 2, noise=115), draw(90, 3, noise=115)
+NOTHING_PRUNED = CompressRecipe(
+    PruneRecipe(method="none"),
+    quick_training(epochs=4),
+    ShareRecipe((("*", 8),)),
+    quick_training(epochs=1, learning_rate=0.005, weight_decay=0.0),
+)
+
+
+@pytest.fixture(scope="module")
+def dense() -> dict[str, torch.Tensor]:
+    recipe = quick_training(epochs=5, learning_rate=0.1)
+    return dict(Trainer(tiny_network(), TINY_PREPROCESSING, recipe, progress=False).fit(TRAIN, HOLDOUT).state_dict())
+
+
+def published(dense: dict[str, torch.Tensor], folder: Path, recipe: CompressRecipe) -> Bundle:
+    """The file that a recipe makes, whose accuracy the service's engine has too."""
+    network = tiny_network()
+    network.load_state_dict(dense)
+    data = CompressData(TRAIN, HOLDOUT, lambda: TEST, "d1" * 32)
+    run = Compression(network, TINY_CARD, data, recipe, folder / "run", progress=False)
+    bundle = decode_bundle(run.publish(Store.create(folder / "store"), "tiny").data)
+    logits = compile_plan(bundle).run(normalise(TEST.pixels, bundle.preprocessing).contiguous().numpy())
+    accuracy = float(np.mean(logits.argmax(1) == TEST.labels.numpy()))
+    assert bundle.provenance["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert accuracy > 0.4
+    assert read_citation(bundle.provenance["recipe"]) == recipe
+    return bundle
+
+
+def shared(bundle: Bundle) -> list[SharedTensor]:
+    return [tensor for tensor in bundle.tensors if isinstance(tensor, SharedTensor)]
+
+
+@pytest.mark.parametrize("method", STRUCTURES)
+def test_half_of_the_filters_are_empty_in_the_file(method: str, dense: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    structure = StructuredRecipe(method, kept=(("last", 1.0), ("*", 0.5)), refresh_steps=3)
+    bundle = published(dense, tmp_path, dataclasses.replace(NOTHING_PRUNED, structure=structure))
+    rows = [np.abs(tensor.to_dense()).reshape(tensor.shape[0], -1).sum(1) > 0 for tensor in shared(bundle)]
+    assert [int(row.sum()) for row in rows] == [3, 4, 3]
+    assert "prune-filters" in bundle.provenance["stages"]
+
+
+def test_columns_then_filters_are_two_stages(dense: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    structure = StructuredRecipe("admm", ("columns", "filters"), (("last", 1.0), ("*", 0.6)), refresh_steps=3)
+    bundle = published(dense, tmp_path, dataclasses.replace(NOTHING_PRUNED, structure=structure))
+    middle = shared(bundle)[1].to_dense()
+    assert int((np.abs(middle).sum(axis=0) > 0).sum()) <= 32  # of 54 columns
+    assert int((np.abs(middle).reshape(8, -1).sum(axis=1) > 0).sum()) == 4
+    assert {"prune-columns", "prune-filters"} <= bundle.provenance["stages"].keys()
+
+
+@pytest.mark.parametrize("method", QUANTIZATIONS)
+def test_quantized_layers_have_two_values_and_perhaps_zero(
+    method: str, dense: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    bundle = published(dense, tmp_path, dataclasses.replace(NOTHING_PRUNED, quantize=QuantizeRecipe(method)))
+    first, middle, last = shared(bundle)
+    assert len(middle.codebook) <= 2
+    assert (middle.nonzeros == middle.to_dense().size) == (method == "binary")
+    assert max(len(first.codebook), len(last.codebook)) <= 8
+    assert "quantize" in bundle.provenance["stages"]
+
+
+def test_factors_are_in_the_file_and_the_ratio_is_over_the_whole_network(
+    dense: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    factorize = FactorizeRecipe((("first", 1.0), ("*", 0.7)))
+    bundle = published(dense, tmp_path, dataclasses.replace(NOTHING_PRUNED, factorize=factorize))
+    whole = tiny_network()
+    assert bundle.parameters == sum(parameter.numel() for parameter in whole.parameters())
+    assert sum(tensor.to_dense().size for tensor in shared(bundle)) < 54 + 432 + 24
+    assert len(shared(bundle)) > 3
+    assert "retrain" in bundle.provenance["stages"]
+
+
+def test_factors_can_be_pruned_too(dense: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    recipe = dataclasses.replace(
+        NOTHING_PRUNED, prune=PruneRecipe(sparsity=0.4, refresh_steps=2), factorize=FactorizeRecipe((("*", 0.9),))
+    )
+    assert published(dense, tmp_path, recipe).sparsity == pytest.approx(0.4, abs=0.02)
+
+
+def test_two_methods_at_once_are_refused() -> None:
+    with pytest.raises(RecipeError, match=exactly("prune and quantize: must be one of them alone")):
+        CompressRecipe(quantize=QuantizeRecipe())
