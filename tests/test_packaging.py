@@ -19,7 +19,13 @@ from service import __version__
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {"compressor", "model_store", "service", "tests"}
-DISTRIBUTIONS = {"PIL": "pillow", "python_multipart": "python-multipart", "prometheus_client": "prometheus-client"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "opentelemetry": "opentelemetry-sdk",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
+    "yaml": "pyyaml",
+}
 EXTRAS = {  # module -> the extra that it needs
     "model_store/export_onnx.py": ["export"],
     "model_store/export_safetensors.py": ["export"],

@@ -40,11 +40,16 @@ def receive_all(connection: socket.socket) -> bytes:
     return received
 
 
-@contextmanager
-def serving(store: Path, *flags: str) -> Iterator[Service]:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(store: Path, *flags: str) -> Iterator[Service]:
+    port = free_port()
     command = [sys.executable, "-m", "service", "--store", str(store), "--port", str(port), "--threads", "1", *flags]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
