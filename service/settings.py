@@ -1,4 +1,11 @@
-"""What the service can be told, by flags of `python -m service` or CSRVE_* variables; the defaults stand here only."""
+"""What the service can be told, by flags of `python -m service` or CSRVE_* variables; the defaults stand here only.
+
+A dataclass and argparse, not pydantic-settings: each setting stands once, with its type, default and help, and that gives
+the flag, the variable, `--help`, the log's line and the table in docs/serving.md. What pydantic-settings adds (.env files,
+secrets folders, nested models) nobody needs of thirty plain values, and it would take away two things: a mistake is one
+line that names the flag's place, value and rule, and not a validation report; and settings are read before numpy is
+imported, whose threads they decide, in 20 ms and without a further dependency.
+"""
 
 import argparse
 import math
@@ -59,6 +66,7 @@ class Settings:
     drain_delay_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
     grace_s: float = _option(10.0, "how long requests in flight may take after that")
     log_level: str = _option("info", "debug, info, warning or error")
+    tracing: str = _option("off", "off, or otlp: spans go where the OTEL_* variables say; needs the extra otel")
     admin_token: str = _option(
         "",
         "who sends it may load and unload models; nobody may without one (the variable hides it from ps)",
@@ -74,6 +82,8 @@ class Settings:
             raise SettingsError(f'device "{self.device}", must be cpu, cuda or cuda:N')
         if self.log_level not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
+        if self.tracing not in {"off", "otlp"}:
+            raise SettingsError(f'tracing "{self.tracing}", must be off or otlp')
         if self.admin_token and not _TOKEN.fullmatch(self.admin_token):
             raise SettingsError("admin_token: must be 16..256 ASCII characters, none of them a space")  # never shown
         try:
