@@ -1,10 +1,10 @@
 """What the service can be told, by flags of `python -m service` or CSRVE_* variables; the defaults stand here only.
 
-A dataclass and argparse, not pydantic-settings: each setting stands once, with its type, default and help, and that gives
-the flag, the variable, `--help`, the log's line and the table in docs/serving.md. What pydantic-settings adds (.env files,
-secrets folders, nested models) nobody needs of thirty plain values, and it would take away two things: a mistake is one
-line that names the flag's place, value and rule, and not a validation report; and settings are read before numpy is
-imported, whose threads they decide, in 20 ms and without a further dependency.
+A dataclass and argparse, not pydantic-settings: each setting stands once, with its type, default and help, and that
+gives the flag, the variable, `--help`, the log's line and the table in docs/serving.md. What pydantic-settings adds
+(.env files, secrets folders, nested models) nobody needs of two dozen plain values, and it would take something away: a
+mistake is one line that names the setting, its value and the rule, not a report of a validation; and there is one
+dependency less to import before anything is served.
 """
 
 import argparse
@@ -51,7 +51,7 @@ class Settings:
     canary: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's requests is answered by CANDIDATE")
     shadow: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's pictures is shown to CANDIDATE too")
     max_body_bytes: int = _option(8 << 20, "largest request body")
-    max_header_bytes: int = _option(16_384, "largest head of a request, its line and headers; more is refused with 400")
+    max_header_bytes: int = _option(16_384, "largest head of a request, its line and headers; more is refused with 431")
     max_pixels: int = _option(1 << 22, "most pixels of a picture")
     max_batch: int = _option(16, "most pictures in one run of the engine")
     parallel_batches: int = _option(1, "runs of the engine at once, of different models, each on --threads threads")

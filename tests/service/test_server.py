@@ -182,7 +182,7 @@ def test_headers_over_the_limit_are_refused(impatient_service: Service) -> None:
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-A: " + b"x" * 500 + b"\r\n\r\n"
     ).startswith(b"HTTP/1.1 200")
     assert impatient_service.exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"x" * 2000).startswith(
-        b"HTTP/1.1 400"
+        b"HTTP/1.1 431 Request Header Fields Too Large"
     )
 
 
