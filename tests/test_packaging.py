@@ -97,6 +97,20 @@ def test_every_dependency_is_pinned_within_its_range() -> None:
             assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), str(requirement)
 
 
+FLOORS = {  # the first version without what was found: SECURITY.md, I5 and I13
+    "h11": "0.16",  # GHSA-vqfr-h8mv-ghfj
+    "python-multipart": "0.0.18",  # CVE-2024-24762, CVE-2024-53981
+    "starlette": "0.49.1",  # CVE-2024-47874, CVE-2025-54121, CVE-2025-62727
+    "torch": "2.10",  # CVE-2025-32434, CVE-2026-24747
+}
+
+
+def test_floors_are_above_what_was_found_elsewhere() -> None:
+    lines = [*PROJECT["dependencies"], *(line for lines in PROJECT["optional-dependencies"].values() for line in lines)]
+    found = {name: {str(each.specifier) for each in map(Requirement, lines) if each.name == name} for name in FLOORS}
+    assert found == {name: {f">={floor}"} for name, floor in FLOORS.items()}
+
+
 def test_the_service_tells_the_version_of_the_package() -> None:
     assert __version__ == PROJECT["version"]
 

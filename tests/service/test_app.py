@@ -1,6 +1,7 @@
 """The surface (which addresses there are), and how the application starts."""
 
 import ast
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -135,6 +136,28 @@ def test_a_device_that_is_not_there_is_refused(settings: Settings) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(SettingsError, match=r'^device "cuda": torch cannot use it: '):
         build_app(replace(settings, device="cuda"))
+
+
+def test_the_service_opens_no_connection(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I1, V18: whatever is asked, with addresses in it too."""
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a connection to elsewhere")
+
+    with TestClient(build_app(settings)) as client:
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
+        png_type = {"Content-Type": "image/png"}
+        assert client.post("/predict", content=png(), headers=png_type).status_code == 200
+        address = "http://127.0.0.1:1/model"
+        assert client.post("/predict", json={"image": address}).status_code == 400
+        assert client.get(f"/models/{address}").status_code == 404
+        assert (
+            client.post("/v2/repository/models/colour/load", json={"parameters": {"url": address}}).status_code == 403
+        )
+        for path in ("/models", "/metrics", "/docs", "/openapi.json"):
+            assert client.get(path).status_code == 200
 
 
 def test_the_cpu_path_imports_no_torch(published: Path) -> None:
