@@ -138,6 +138,24 @@ def test_a_device_that_is_not_there_is_refused(settings: Settings) -> None:
         build_app(replace(settings, device="cuda"))
 
 
+def test_no_request_takes_a_thread_of_the_frameworks(
+    steady_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastAPI calls what is not async in a thread; there would be forty of them, for a moment of work."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("a thread")
+
+    monkeypatch.setattr("anyio.to_thread.run_sync", refuse)
+    png_type = {"Content-Type": "image/png"}
+    assert steady_client.post("/predict", content=png(), headers=png_type).status_code == 200
+    infer = {"Inference-Header-Content-Length": "0"}
+    for path in ("/v2/models/colour/infer", "/v2/models/colour/versions/1/infer"):
+        assert steady_client.post(path, content=png(), headers=infer).status_code == 200
+    for path in ("/models", "/models/colour", "/metrics", "/healthz", "/readyz", "/v2", "/v2/models/colour"):
+        assert steady_client.get(path).status_code == 200
+
+
 def test_the_service_opens_no_connection(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """I1, V18: whatever is asked, with addresses in it too."""
 
