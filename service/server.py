@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from types import FrameType
 from typing import Any
@@ -55,11 +56,13 @@ class Protocol(H11Protocol):
         body_timeout_s: from there to the end of its body; also, from when an answer waits for its client to read what
             was sent before it, to when that is read.
         max_header_bytes: of a request's target and headers.
+        count_cut: told where a client was cut off, by one of `service.metrics.requests.CUTS`.
     """
 
     head_timeout_s = 10.0
     body_timeout_s = 30.0
     max_header_bytes = 16_384
+    count_cut: Callable[[str], object] = staticmethod(lambda at: None)
     _timer: asyncio.TimerHandle | None = None
     _timed: object = None  # the client's state that the timer is for
     _unread_timer: asyncio.TimerHandle | None = None
@@ -83,7 +86,7 @@ class Protocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread_timer = self.loop.call_later(self.body_timeout_s, self.transport.abort)
+        self._unread_timer = self.loop.call_later(self.body_timeout_s, self._give_up)
 
     def resume_writing(self) -> None:
         self._disarm_unread()
@@ -128,7 +131,12 @@ class Protocol(H11Protocol):
         timed = self._timed
         self._disarm()
         if self.conn.their_state is timed:  # or the rest was there already, and came to light since
+            self.count_cut("head" if timed is h11.IDLE else "body")
             self.transport.close()
+
+    def _give_up(self) -> None:
+        self.count_cut("answer")
+        self.transport.abort()
 
 
 def _refusal(status: int) -> Response:
@@ -172,6 +180,7 @@ def run_server(app: FastAPI, settings: Settings) -> None:
         # A model may be loaded before the body is read, so this is a fuse behind the deadlines of the routes.
         body_timeout_s = settings.deadline_s + settings.upload_timeout_s + 1
         max_header_bytes = settings.max_header_bytes
+        count_cut = staticmethod(app.state.application.metrics.requests.count_cut)
 
     config = uvicorn.Config(
         app,

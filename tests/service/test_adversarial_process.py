@@ -56,6 +56,14 @@ def held(service: Service) -> Held:
     return Held(len(list((folder / "fd").iterdir())), int(status["Threads"]), int(status["VmRSS"].split()[0]))
 
 
+def cut(service: Service) -> dict[str, float]:
+    """How many clients were cut off, by where."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/metrics", timeout=20) as answer:
+        lines = answer.read().decode().splitlines()
+    found = [line for line in lines if line.startswith("csrve_connections_cut_total{")]
+    return {line.split('"')[1]: float(line.split()[-1]) for line in found}
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     until_s = time.monotonic() + 60
     while not condition():
@@ -91,6 +99,7 @@ def test_v7_five_hundred_silent_and_dripping_clients_are_cut_and_probes_are_answ
         for client in clients:
             client.close()
         assert {answer[9:12] for answer in received} == {b"", b"408", b"503"}
+        assert cut(service)["head"] == 300
         settled(service, before)
         assert predict(service) == 200
 
@@ -105,6 +114,7 @@ def test_v7_clients_that_read_no_answers_are_cut_off(published: Path) -> None:
             client.sendall(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
         wait_until(lambda: held(service).descriptors > before.descriptors + 10)
         settled(service, before)  # though no client has closed
+        assert cut(service)["answer"] == 20
         for client in clients:
             client.close()
         assert predict(service) == 200

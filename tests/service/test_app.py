@@ -152,7 +152,7 @@ def test_no_request_takes_a_thread_of_the_frameworks(
     infer = {"Inference-Header-Content-Length": "0"}
     for path in ("/v2/models/colour/infer", "/v2/models/colour/versions/1/infer"):
         assert steady_client.post(path, content=png(), headers=infer).status_code == 200
-    for path in ("/models", "/models/colour", "/metrics", "/healthz", "/readyz", "/v2", "/v2/models/colour"):
+    for path in ("/models", "/models/colour", "/metrics", "/healthz", "/readyz", "/docs", "/v2", "/v2/models/colour"):
         assert steady_client.get(path).status_code == 200
 
 
