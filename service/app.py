@@ -1,7 +1,9 @@
 """The application: everything wired up once, for uvicorn or any other ASGI server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -32,16 +34,27 @@ from service.routes import ROUTERS
 from service.settings import Settings
 from service.state import Application, Protocol
 
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
+    from service.tracing import Tracing
+
+# FastAPI would look for somebody else's OpenTelemetry at every request, and set its own up where variables say so.
+_NO_TELEMETRY: "TelemetryConfig" = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 STOP_TIMEOUT_S = 1.0  # for an engine that hangs: requests have had their grace by then
 
 
-def build_app(settings: Settings) -> FastAPI:
+def build_app(settings: Settings, tracing: "Tracing | None" = None) -> FastAPI:
     """Load the store's models and build the application that serves them.
 
+    Args:
+        tracing: where spans go; as the settings say, if not given.
+
     Raises:
-        SettingsError: the store cannot be read or has not the models named, or the device cannot be used.
+        SettingsError: the store cannot be read or has not the models named, or the device or the tracing cannot be had.
     """
-    parts = _build_parts(settings)
+    tracing = tracing or _tracing(settings)
+    parts = _build_parts(settings, tracing)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +71,8 @@ def build_app(settings: Settings) -> FastAPI:
             parts.queue.stop(STOP_TIMEOUT_S)
             parts.predictor.stop()
             parts.protocol.backend.stop()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.stop)
 
     app = FastAPI(
         title="csrve",
@@ -67,21 +82,32 @@ def build_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
+        telemetry=tracing.of_http() if tracing else _NO_TELEMETRY,
     )
     app.state.application = parts
     for router in ROUTERS:
         app.include_router(router)
     install_handlers(app)
     app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes, timeout_s=settings.upload_timeout_s)
-    app.add_middleware(RequestRecords, listener=_counter(parts.metrics), crash_handler=answer_crash)
+    app.add_middleware(RequestRecords, listener=_counter(parts.metrics), crash_handler=answer_crash, spans=tracing)
     _document_shapes(app)
     return app
 
 
-def _build_parts(settings: Settings) -> Application:
+def _tracing(settings: Settings) -> "Tracing | None":
+    if settings.tracing == "off":
+        return None
+    try:
+        from service.tracing import otlp_tracing
+    except ImportError:
+        raise SettingsError('tracing "otlp": needs OpenTelemetry, which the extra otel installs') from None
+    return otlp_tracing()
+
+
+def _build_parts(settings: Settings, tracing: "Tracing | None") -> Application:
     metrics, lifecycle = Metrics(), Lifecycle()
     limit_pixels(settings.max_pixels)
-    queue = InferenceQueue(settings.queue_limit, settings.max_batch, settings.parallel_batches)
+    queue = InferenceQueue(settings.queue_limit, settings.max_batch, settings.parallel_batches, tracing)
     try:
         store = Store(settings.store)
         models = _build_models(settings, store, metrics, queue)

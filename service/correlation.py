@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -16,7 +17,7 @@ from service.schemas import Timing
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*")
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 Listener = Callable[["RequestRecord"], None]
 CrashHandler = Callable[[Request, Exception], Response]
@@ -27,7 +28,7 @@ class RequestRecord:
     """What is known of a request while it is answered.
 
     Attributes:
-        trace_id: of the client's W3C trace, "" for none; so is span_id.
+        trace_id: of the request's span where it has one, else of the client's W3C trace, "" for none; so is span_id.
         protocol: how a prediction was asked for, one of `service.metrics.requests.PROTOCOLS`.
         status: of the answer, 0 where the client went away before it.
         code: the problem's, "" for none.
@@ -55,6 +56,16 @@ class RequestRecord:
         self.entry.update({f"{stage}_ms": duration_ms for stage, duration_ms in stages.items()})
 
 
+class RequestSpans(Protocol):
+    """The spans that requests have; see `service.tracing`."""
+
+    def identify(self) -> tuple[str, str] | None:
+        """(trace id, span id) of the request that is being answered; None where it has no span."""
+
+    def describe(self, record: RequestRecord) -> None:
+        """Put on the request's span what is known of it."""
+
+
 def record_of(request: Request) -> RequestRecord:
     """The record of a request that went through the middleware."""
     record: RequestRecord = request.state.record
@@ -67,20 +78,23 @@ class RequestRecords:
     An exception that nothing below rendered becomes the answer that `crash_handler` makes of it.
     """
 
-    def __init__(self, app: ASGIApp, listener: Listener, crash_handler: CrashHandler) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: Listener, crash_handler: CrashHandler, spans: RequestSpans | None = None
+    ) -> None:
         self._app = app
         self._listener = listener
         self._crash_handler = crash_handler
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        trace_id, span_id = _trace(headers)
+        trace_id, span_id = (self._spans and self._spans.identify()) or _trace(headers)
         record = RequestRecord(_request_id(headers), scope["method"], scope["path"], trace_id, span_id)
         scope.setdefault("state", {})["record"] = record
-        send = _recording(record, send)
+        send = _recording(record, send, self._spans)
         try:
             await self._guarded(record, scope, receive, send)
         finally:
@@ -98,7 +112,7 @@ class RequestRecords:
                 await response(scope, receive, send)
 
 
-def _recording(record: RequestRecord, send: Send) -> Callable[[Message], Awaitable[None]]:
+def _recording(record: RequestRecord, send: Send, spans: RequestSpans | None) -> Callable[[Message], Awaitable[None]]:
     async def recording(message: Message) -> None:
         if message["type"] == "http.response.start":
             record.status = message["status"]
@@ -106,6 +120,8 @@ def _recording(record: RequestRecord, send: Send) -> Callable[[Message], Awaitab
             headers["X-Request-ID"] = record.request_id
             if record.server_timing:
                 headers["Server-Timing"] = record.server_timing
+            if spans is not None:
+                spans.describe(record)
         await send(message)
 
     return recording
@@ -124,7 +140,7 @@ def _trace(headers: Headers) -> tuple[str, str]:
 
 
 def _log(record: RequestRecord) -> None:
-    if record.path in _QUIET and record.status < 500:
+    if record.path in QUIET and record.status < 500:
         return
     entry = {
         "request_id": record.request_id,

@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -45,6 +46,18 @@ class Outcome:
         return (self.ended_s - self.started_s) / self.batch_size
 
 
+class Spans(Protocol):
+    """Who is told of every batch, once it was answered; see `service.tracing`."""
+
+    def ask(self) -> object:
+        """Called where a picture begins to wait; `record` gets what this returns."""
+
+    def record(
+        self, engine: str, members: Sequence[tuple[object, Outcome | None]], began_s: float, ended_s: float
+    ) -> None:
+        """Called after a batch, by the engine's thread."""
+
+
 @dataclass(slots=True, eq=False)
 class _Ticket:
     plan: Plan
@@ -52,6 +65,7 @@ class _Ticket:
     picture: Array
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Outcome]"
+    asked: object = None
     outcome: Outcome | None = None  # None after a run: the engine failed on it
 
 
@@ -62,14 +76,16 @@ _Take = Callable[[], _Taken | None]
 class InferenceQueue:
     """Runs pictures through plans, batch by batch."""
 
-    def __init__(self, limit: int, max_batch: int, parallel_batches: int = 1) -> None:
+    def __init__(self, limit: int, max_batch: int, parallel_batches: int = 1, spans: Spans | None = None) -> None:
         """A queue that is not started yet.
 
         Args:
             limit: most pictures waiting for one plan.
             max_batch: most pictures in one run.
             parallel_batches: how many plans may run at once.
+            spans: told of every batch.
         """
+        self._spans = spans
         self._lanes: Lanes[_Ticket] = Lanes(limit, max_batch)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -137,7 +153,7 @@ class InferenceQueue:
             InferenceFailed: the engine failed on this picture.
         """
         loop = asyncio.get_running_loop()
-        ticket = _Ticket(plan, is_copy, picture, loop, loop.create_future())
+        ticket = _Ticket(plan, is_copy, picture, loop, loop.create_future(), self._spans and self._spans.ask())
         self._add(ticket)
         try:
             return await ticket.future
@@ -168,6 +184,7 @@ class InferenceQueue:
         if taken is None:
             return False
         lane, batch = taken
+        began_s = time.perf_counter()
         lane.observe_batch(len(batch))
         _run(lane.plan, batch)
         _deliver(batch)
@@ -175,6 +192,8 @@ class InferenceQueue:
         with self._lock:
             self._lanes.finish(lane, outcome.picture_s if outcome else None)
             self._wake()
+        if self._spans is not None:
+            _record(self._spans, lane.plan, batch, began_s)
         return True
 
     def _wake(self) -> None:
@@ -216,6 +235,14 @@ def _run(plan: Plan, batch: Sequence[_Ticket]) -> None:
             ticket.outcome = Outcome(row, started_s, ended_s, len(batch))
         else:
             log("logits not finite", {"engine": plan.name}, logging.ERROR)
+
+
+def _record(spans: Spans, plan: Plan, batch: Sequence[_Ticket], began_s: float) -> None:
+    members = [(ticket.asked, ticket.outcome) for ticket in batch]
+    try:
+        spans.record(plan.name, members, began_s, time.perf_counter())
+    except Exception as error:  # the worker must go on
+        log("crash", {"during": "tracing"}, logging.ERROR, error)
 
 
 def _deliver(batch: Sequence[_Ticket]) -> None:

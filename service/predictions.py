@@ -78,7 +78,7 @@ class Predictor:
                 answer = await unless_gone(request, self._answer(model, query.selector, data, record))
             timing = _timing(record, read_s, answer.decoded_s, answer.outcome)
             record.served(answer.model.name, answer.model.version, len(data), answer.outcome.batch_size, timing)
-            answer.model.series.observe(timing)
+            answer.model.series.observe(timing, record.trace_id)
             return _render(answer.model, answer.outcome.logits, query.top_k, timing)
 
     @contextmanager

@@ -1,4 +1,11 @@
-"""What the service can be told, by flags of `python -m service` or CSRVE_* variables; the defaults stand here only."""
+"""What the service can be told, by flags of `python -m service` or CSRVE_* variables; the defaults stand here only.
+
+A dataclass and argparse, not pydantic-settings: each setting stands once, with its type, default and help, and that
+gives the flag, the variable, `--help`, the log's line and the table in docs/serving.md. What pydantic-settings adds
+(.env files, secrets folders, nested models) nobody needs of two dozen plain values, and it would take something away: a
+mistake is one line that names the setting, its value and the rule, not a report of a validation; and there is one
+dependency less to import before anything is served.
+"""
 
 import argparse
 import math
@@ -46,7 +53,7 @@ class Settings:
     canary: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's requests is answered by CANDIDATE")
     shadow: str = _option("", "MODEL=CANDIDATE@SHARE,...: this share of MODEL's pictures is shown to CANDIDATE too")
     max_body_bytes: int = _option(8 << 20, "largest request body")
-    max_header_bytes: int = _option(16_384, "largest head of a request, its line and headers; more is refused with 400")
+    max_header_bytes: int = _option(16_384, "largest head of a request, its line and headers; more is refused with 431")
     max_pixels: int = _option(1 << 22, "most pixels of a picture")
     max_batch: int = _option(16, "most pictures in one run of the engine")
     parallel_batches: int = _option(1, "runs of the engine at once, of different models, each on --threads threads")
@@ -61,6 +68,7 @@ class Settings:
     drain_delay_s: float = _option(0.5, "how long after SIGTERM /readyz says 503 before connections are refused")
     grace_s: float = _option(10.0, "how long requests in flight may take after that")
     log_level: str = _option("info", "debug, info, warning or error")
+    tracing: str = _option("off", "off, or otlp: spans go where the OTEL_* variables say; needs the extra otel")
     admin_token: str = _option(
         "",
         "who sends it may load and unload models; nobody may without one (the variable hides it from ps)",
@@ -80,6 +88,8 @@ class Settings:
             )
         if self.log_level not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f'log_level "{self.log_level}", must be debug, info, warning or error')
+        if self.tracing not in {"off", "otlp"}:
+            raise SettingsError(f'tracing "{self.tracing}", must be off or otlp')
         if self.admin_token and not _TOKEN.fullmatch(self.admin_token):
             raise SettingsError("admin_token: must be 16..256 ASCII characters, none of them a space")  # never shown
         try:

@@ -38,10 +38,11 @@ async def predict_several(backend: Backend, request: Request, query: Query) -> P
     settings = backend.settings
     with backend.admitted():
         model = await backend.find(query.model, query.selector)
-        media_type = media_type_of(request)
-        body = await read_body(request, settings.max_body_bytes, settings.upload_timeout_s)
-        read_s = time.perf_counter()
-        classified = await unless_gone(request, _classify(backend, model, body, media_type))
+        with backend.used(model):
+            media_type = media_type_of(request)
+            body = await read_body(request, settings.max_body_bytes, settings.upload_timeout_s)
+            read_s = time.perf_counter()
+            classified = await unless_gone(request, _classify(backend, model, body, media_type))
         timing = time_request(record_of(request), read_s, classified.decoded_s, classified.runs)
         backend.account(record_of(request), model, len(body), timing, classified.runs)
     found = [_classification(model, row, query.top_k) for row in softmax(classified.logits)]

@@ -39,7 +39,7 @@ class Application:
     protocol: Protocol
 
 
-def application(request: Request) -> Application:
-    """The application that a request came to, as a FastAPI dependency."""
+async def application(request: Request) -> Application:
+    """The application that a request came to, as a FastAPI dependency; async, or FastAPI would call it in a thread."""
     parts: Application = request.app.state.application
     return parts

@@ -4,7 +4,6 @@ A raw body is one picture. So is JSON's {"image": BASE64}, and a form with one f
 several of them, or {"instances": [{"b64": BASE64}, ...]}.
 """
 
-import asyncio
 import base64
 import binascii
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from service.errors import BodyTooLarge, InvalidUpload, UnsupportedUpload, UploadTooSlow
+from service.bodies import limited
+from service.errors import InvalidUpload, UnsupportedUpload
 from service.strict_json import read_json
 
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
@@ -73,19 +73,8 @@ async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes
         BodyTooLarge: more bytes than the limit, as declared or as counted.
         UploadTooSlow: not all of it came in time.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > max_bytes:
-        raise _too_large(max_bytes)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(timeout_s):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise _too_large(max_bytes)
-    except TimeoutError:
-        raise UploadTooSlow(f"The body took longer than {timeout_s:g} s.") from None
-    return bytes(body)
+    bounded = Request(request.scope, limited(request.receive, request.headers, max_bytes, timeout_s))
+    return await bounded.body()
 
 
 def is_raw(request: Request) -> bool:
@@ -115,10 +104,6 @@ def media_type_of(request: Request) -> MediaType:
     if media_type == FORM_TYPE and not 1 <= len(boundary) <= 70:  # RFC 2046, section 5.1.1
         raise InvalidUpload("The form's boundary must have 1 to 70 characters.")
     return MediaType(media_type, boundary)
-
-
-def _too_large(max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is too large, must be at most {max_bytes} bytes.")
 
 
 def _parse_json(body: bytes, max_pictures: int) -> Upload:

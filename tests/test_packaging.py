@@ -19,11 +19,18 @@ from service import __version__
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {"compressor", "model_store", "service", "tests"}
-DISTRIBUTIONS = {"PIL": "pillow", "python_multipart": "python-multipart", "prometheus_client": "prometheus-client"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "opentelemetry": "opentelemetry-sdk",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
+    "yaml": "pyyaml",
+}
 EXTRAS = {  # module -> the extra that it needs
     "model_store/export_onnx.py": ["export"],
     "model_store/export_safetensors.py": ["export"],
     "service/bench/onnx_peers.py": ["bench"],
+    "service/tracing.py": ["otel"],
     "service/bench/torch_network.py": ["bench"],
     "service/bench/torch_peers.py": ["bench", "export"],
     "service/bench/cuda_engines.py": ["bench", "export"],
@@ -53,7 +60,7 @@ def third_party(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ["model_store", "service", "compressor", "tests"])
 def test_every_import_is_declared(package: str) -> None:
-    extras = {"compressor": ["compressor", "report"], "tests": ["compressor", "export", "dev"]}.get(package, [])
+    extras = {"compressor": ["compressor", "report"], "tests": ["compressor", "export", "otel", "dev"]}.get(package, [])
     for path in sorted((ROOT / package).rglob("*.py")):
         place = str(path.relative_to(ROOT))
         # packaging comes with pytest, which could not do without it
@@ -69,8 +76,11 @@ def test_every_import_is_declared(package: str) -> None:
 def test_every_dependency_is_imported_somewhere() -> None:
     imported = {name for package in OWN for path in (ROOT / package).rglob("*.py") for name in third_party(path)}
     tools = {"csrve", "mypy", "ruff", "schemathesis", "types-tqdm", "httpx2"}  # run, or imported by others
+    tools |= {"opentelemetry-exporter-otlp-proto-http"}  # shares a name with opentelemetry-sdk
     optional = {"torchvision"}  # imported by name, after a guard
-    assert declared("compressor", "gpu", "export", "bench", "report", "dev") - imported - tools - optional == set()
+    assert (
+        declared("compressor", "gpu", "export", "bench", "otel", "report", "dev") - imported - tools - optional == set()
+    )
 
 
 def test_every_dependency_says_what_it_is_for() -> None:
@@ -86,6 +96,20 @@ def test_every_dependency_is_pinned_within_its_range() -> None:
     for requirement in map(Requirement, lines):
         if requirement.name != "csrve":
             assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), str(requirement)
+
+
+FLOORS = {  # the first version without what was found: SECURITY.md, I5 and I13
+    "h11": "0.16",  # GHSA-vqfr-h8mv-ghfj
+    "python-multipart": "0.0.18",  # CVE-2024-24762, CVE-2024-53981
+    "starlette": "0.49.1",  # CVE-2024-47874, CVE-2025-54121, CVE-2025-62727
+    "torch": "2.10",  # CVE-2025-32434, CVE-2026-24747
+}
+
+
+def test_floors_are_above_what_was_found_elsewhere() -> None:
+    lines = [*PROJECT["dependencies"], *(line for lines in PROJECT["optional-dependencies"].values() for line in lines)]
+    found = {name: {str(each.specifier) for each in map(Requirement, lines) if each.name == name} for name in FLOORS}
+    assert found == {name: {f">={floor}"} for name, floor in FLOORS.items()}
 
 
 def test_the_service_tells_the_version_of_the_package() -> None:

@@ -14,6 +14,7 @@ def _codes(kind: type[RequestError]) -> list[str]:
     return [kind.code, *(code for below in kind.__subclasses__() for code in _codes(below))]
 
 
+CUTS = ("head", "body", "answer")
 REASONS = (*_codes(RequestError), "method_not_allowed", "other")
 
 
@@ -33,6 +34,14 @@ class RequestMetrics:
         self._queue_depth = Gauge("csrve_queue_depth", "Pictures waiting for the engine", registry=registry)
         self._in_flight = Gauge("csrve_requests_in_flight", "Predictions in the house", registry=registry)
         self._ready = Gauge("csrve_ready", "Whether /readyz says 200", registry=registry)
+        self._cut = Counter(
+            "csrve_connections_cut",
+            "Connections closed on slow clients: in a request's head, in a body that no route reads, at an answer",
+            ["at"],
+            registry=registry,
+        )
+        for at in CUTS:
+            self._cut.labels(at)
         for protocol in PROTOCOLS:
             for outcome in OUTCOMES:
                 self._answered.labels(protocol, outcome)
@@ -58,6 +67,10 @@ class RequestMetrics:
         self._answered.labels(protocol, outcome).inc()
         if status != 200:
             self._rejected.labels(reason if reason in REASONS else "other").inc()
+
+    def count_cut(self, at: str) -> None:
+        """Count a connection that was closed on a slow client, by one of `CUTS`."""
+        self._cut.labels(at).inc()
 
     def count_abandoned(self, protocol: str = "image") -> None:
         """Count a prediction whose client went away before the answer."""

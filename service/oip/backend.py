@@ -167,7 +167,7 @@ class Backend:
         """Tell the log and the metrics of a request that was answered."""
         record.served(model.name, model.version, size_bytes, max(run.pictures for run in runs), timing)
         record.entry["pictures"] = len(runs)
-        model.series.observe(timing)
+        model.series.observe(timing, record.trace_id)
 
     def _list(self) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []

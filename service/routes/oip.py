@@ -34,7 +34,7 @@ class Target:
     version: int | None
 
 
-def target(request: Request) -> Target:
+async def target(request: Request) -> Target:
     """The model that a path names.
 
     Raises:
@@ -50,11 +50,11 @@ def target(request: Request) -> Target:
 Wanted = Annotated[Target, Depends(target)]
 
 
-def _name(name: Name) -> None:
+async def _name(name: Name) -> None:
     """Documents the path's one parameter."""
 
 
-def _version(name: Name, version: Version) -> None:
+async def _version(name: Name, version: Version) -> None:
     """Documents the path's two parameters."""
 
 

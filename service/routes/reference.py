@@ -10,7 +10,7 @@ from service.reference_page import CONTENT_SECURITY_POLICY, render_reference
 router = APIRouter(include_in_schema=False)
 
 
-def _reference(request: Request) -> str:
+async def _reference(request: Request) -> str:
     """The page, made when it is first asked for: by then all routes are there, and they change no more."""
     state = request.app.state
     if not hasattr(state, "reference_page"):

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +40,21 @@ def receive_all(connection: socket.socket) -> bytes:
     return received
 
 
-@contextmanager
-def serving(store: Path, *flags: str) -> Iterator[Service]:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(
+    store: Path, *flags: str, wrapped: Callable[[list[str]], list[str]] = lambda command: command
+) -> Iterator[Service]:
+    """A service with these flags; `wrapped` may put a command before the one that starts it."""
+    port = free_port()
     command = [sys.executable, "-m", "service", "--store", str(store), "--port", str(port), "--threads", "1", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(wrapped(command), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     with process.stderr:
         for line in process.stderr:

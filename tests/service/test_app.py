@@ -1,6 +1,7 @@
 """The surface (which addresses there are), and how the application starts."""
 
 import ast
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -151,6 +152,46 @@ def test_on_a_gpu_pictures_are_answered_alike_and_the_kernels_are_told(settings:
     assert on_the_gpu["label"] == on_the_cpu["label"]
     assert on_the_gpu["probability"] == pytest.approx(on_the_cpu["probability"], rel=1e-3)
     assert list(kernels["stem"]) == ["1", "4", "16"]
+
+
+def test_no_request_takes_a_thread_of_the_frameworks(
+    steady_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastAPI calls what is not async in a thread; there would be forty of them, for a moment of work."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("a thread")
+
+    monkeypatch.setattr("anyio.to_thread.run_sync", refuse)
+    png_type = {"Content-Type": "image/png"}
+    assert steady_client.post("/predict", content=png(), headers=png_type).status_code == 200
+    infer = {"Inference-Header-Content-Length": "0"}
+    for path in ("/v2/models/colour/infer", "/v2/models/colour/versions/1/infer"):
+        assert steady_client.post(path, content=png(), headers=infer).status_code == 200
+    for path in ("/models", "/models/colour", "/metrics", "/healthz", "/readyz", "/docs", "/v2", "/v2/models/colour"):
+        assert steady_client.get(path).status_code == 200
+
+
+def test_the_service_opens_no_connection(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I1, V18: whatever is asked, with addresses in it too."""
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a connection to elsewhere")
+
+    with TestClient(build_app(settings)) as client:
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
+        png_type = {"Content-Type": "image/png"}
+        assert client.post("/predict", content=png(), headers=png_type).status_code == 200
+        address = "http://127.0.0.1:1/model"
+        assert client.post("/predict", json={"image": address}).status_code == 400
+        assert client.get(f"/models/{address}").status_code == 404
+        assert (
+            client.post("/v2/repository/models/colour/load", json={"parameters": {"url": address}}).status_code == 403
+        )
+        for path in ("/models", "/metrics", "/docs", "/openapi.json"):
+            assert client.get(path).status_code == 200
 
 
 def test_the_cpu_path_imports_no_torch(published: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,21 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for name in Settings.__dataclass_fields__:
         assert f"--{name.replace('_', '-')} " in text
+
+
+def test_the_document_has_every_setting_with_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    rows = [line for line in text.partition("\n## Settings\n")[2].splitlines() if line.startswith("| `--")]
+    assert rows == [
+        f"| `--{option.name.replace('_', '-')}` | {_default(option)} | {option.metadata['help']} |"
+        for option in fields(Settings)
+    ]
+
+
+def _default(option: "Field[object]") -> str:
+    if option.default is not MISSING:
+        return f"`{option.default}`" if option.default != "" else ""
+    return "" if option.default_factory is MISSING else "cores"
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])

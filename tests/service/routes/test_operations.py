@@ -45,9 +45,10 @@ def test_metrics_are_in_the_format_asked_for(client: TestClient, accept: str, ki
     assert 'csrve_model_bytes{kind="resident",model="grey",version="1"}' in answer.text
 
 
-def test_strange_requests_make_no_new_series(client: TestClient) -> None:
+@pytest.mark.parametrize("count", [20, pytest.param(3400, marks=pytest.mark.slow)])
+def test_strange_requests_make_no_new_series(client: TestClient, count: int) -> None:
     before = len(client.get("/metrics").text.splitlines())
-    for index in range(20):
+    for index in range(count):
         client.get(f"/path{index}")
         client.request(f"METHOD{index}", "/predict")
         client.post(f"/predict?model=m{index}", content=b"x", headers={"Content-Type": "image/png"})
