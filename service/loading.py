@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_store.bundle import Bundle, check_bundle, decode_coded
+from model_store.interface import BundleStore
 from model_store.preprocessing import Preprocessing
-from model_store.store import Store
 from service.descriptions import describe_model
 from service.engine import Plan
 from service.errors import EngineError, EngineFailure
@@ -59,7 +59,7 @@ class Prepared:
 class Loader:
     """Loads versions out of a store. `prepare` may be called in any thread."""
 
-    def __init__(self, store: Store, compile_bundle: Compile, metrics: ModelMetrics) -> None:
+    def __init__(self, store: BundleStore, compile_bundle: Compile, metrics: ModelMetrics) -> None:
         self._store = store
         self._compile = compile_bundle
         self._metrics = metrics

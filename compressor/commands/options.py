@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,7 +43,7 @@ def choose_device(options: argparse.Namespace) -> torch.device:
 def add_store(parser: argparse.ArgumentParser, *, required: bool) -> None:
     default = os.environ.get(STORE_VARIABLE)
     parser.add_argument(
-        "--store", type=Path, default=default, required=required and not default, help=f"its folder (${STORE_VARIABLE})"
+        "--store", default=default, required=required and not default, help=f"its folder or URL (${STORE_VARIABLE})"
     )
 
 
