@@ -1,0 +1,5 @@
+REASON_MISSING = "swift is not installed"
+
+
+def swift_server(path):
+    raise NotImplementedError
