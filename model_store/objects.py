@@ -5,6 +5,7 @@ URL. What obstore says of an error is not passed on: it can quote a signed addre
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from model_store.opening import SCHEMES
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _MEMORY: dict[str, MemoryStore] = {}  # one for each URL: who opens it again finds what was put there
 
+_DENIED = "access is denied: the credentials are wrong, or do not allow it"
+_NO_BUCKET = "no such bucket"
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (exceptions.UnauthenticatedError, "the credentials are refused"),
-    (exceptions.PermissionDeniedError, "access is denied: the credentials are wrong, or do not allow it"),
+    (exceptions.UnauthenticatedError, _DENIED),
+    (exceptions.PermissionDeniedError, _DENIED),
     (exceptions.NotSupportedError, "the endpoint cannot do that"),
-    (FileNotFoundError, "no such bucket"),
+    (FileNotFoundError, _NO_BUCKET),
 )
+_STATUS = re.compile(r"status code: ([0-9]{3}) ")  # what obstore says of a listing's errors stands in its text only
+_STATUSES = {"401": _DENIED, "403": _DENIED, "404": _NO_BUCKET}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +113,7 @@ class Objects:
         except (exceptions.BaseError, OSError) as error:
             if isinstance(error, passed):
                 raise
-            reason = next((text for kind, text in _REASONS if isinstance(error, kind)), None)
-            reason = reason or f"no answer, or none that makes sense ({type(error).__name__})"
-            raise StoreUnavailable(f'cannot {operation} "{self.label}/{key}": {reason}') from None
+            raise StoreUnavailable(f'cannot {operation} "{self.label}/{key}": {_reason_of(error)}') from None
 
 
 def open_objects(url: str) -> Objects:
@@ -129,6 +132,17 @@ def open_objects(url: str) -> Objects:
         raise StoreUnavailable(_rule())
     label = f"{parts.scheme}://{'/'.join([parts.netloc, *folders])}"
     return Objects(label, _OPENERS.get(parts.scheme, _open)(label))
+
+
+def _reason_of(error: Exception) -> str:
+    """Why a call failed, in words that are ours."""
+    for kind, text in _REASONS:
+        if isinstance(error, kind):
+            return text
+    found = _STATUS.search(str(error))
+    if found is None:
+        return f"the endpoint does not answer ({type(error).__name__})"
+    return _STATUSES.get(found[1], f"the endpoint answers with status {found[1]}")
 
 
 def _rule() -> str:

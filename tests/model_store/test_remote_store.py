@@ -210,10 +210,20 @@ def down(monkeypatch: pytest.MonkeyPatch) -> BundleStore:
 def test_an_endpoint_that_is_down_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch, call: Callable[[BundleStore], object]
 ) -> None:
-    with pytest.raises(StoreUnavailable, match=rf'^cannot (list|read) "s3://{BUCKET}/x/models') as caught:
+    with pytest.raises(
+        StoreUnavailable, match=rf'^cannot (list|read) "s3://{BUCKET}/x/models.*the endpoint does not answer'
+    ) as caught:
         call(down(monkeypatch))
     assert "secret-word" not in str(caught.value)
     assert "127.0.0.1" not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_a_clear_error(s3: str) -> None:
+    missing = s3.replace(BUCKET, "missing")
+    with pytest.raises(StoreUnavailable, match=f'^cannot list "{missing}/models": no such bucket$'):
+        open_store(missing).models()
+    with pytest.raises(StoreUnavailable, match=f'^cannot write "{missing}/{BLOB}": no such bucket$'):
+        open_store(missing).publish("tiny", DATA, 1)
 
 
 @pytest.mark.s3_real
