@@ -62,6 +62,12 @@ def place(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 
 
+@pytest.fixture(params=["folder", "memory", "s3"])
+def racing_place(request: pytest.FixtureRequest) -> str:
+    """An empty store of each kind whose create-if-absent is one step. Swift's looks first and writes then."""
+    return str(request.getfixturevalue(request.param))
+
+
 @pytest.fixture(params=REMOTE)
 def url(request: pytest.FixtureRequest) -> str:
     """An empty store of each kind that is a URL."""

@@ -1,10 +1,13 @@
-"""S3 APIs on the loopback for tests: moto's server in this process, and what makes obstore find it."""
+"""S3 APIs on the loopback for tests: moto's in this process, and what makes obstore find one."""
 
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from threading import Lock, Thread
+from typing import Any
 
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
 
 BUCKET = "csrve-tests"
 
@@ -22,13 +25,23 @@ def environment_of(port: int, key: str = "test:tester", secret: str = "testsecre
 @contextmanager
 def moto_server() -> Iterator[int]:
     """The port of a running server that has the bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    application, one_at_a_time = DomainDispatcherApplication(create_backend_app), Lock()
+
+    def atomic(environ: Any, start_response: Any) -> Iterable[bytes]:
+        """moto looks whether an object is there, and writes it then; S3 does both in one step."""
+        with one_at_a_time:
+            answer: Iterable[bytes] = application(environ, start_response)
+            return answer
+
+    server = make_server("127.0.0.1", 0, atomic, threaded=True, request_handler=MotoRequestHandler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
     try:
-        port = server.get_host_and_port()[1]
-        make = urllib.request.Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")
+        make = urllib.request.Request(f"http://127.0.0.1:{server.server_port}/{BUCKET}", method="PUT")
         with urllib.request.urlopen(make, timeout=20):
             pass
-        yield port
+        yield server.server_port
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
+        server.server_close()

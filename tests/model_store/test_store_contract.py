@@ -115,37 +115,37 @@ def test_a_name_that_no_model_can_have_is_refused_by_every_call(store: BundleSto
     assert store.models() == []
 
 
-def test_of_several_writers_of_a_version_exactly_one_wins(place: str) -> None:
+def test_of_several_writers_of_a_version_exactly_one_wins(racing_place: str) -> None:
     bundles = [DATA, OTHER]
-    create_store(place)
+    create_store(racing_place)
 
     def publish(index: int) -> bytes | None:
         try:
-            return create_store(place).publish("tiny", bundles[index % 2], 1).data
+            return create_store(racing_place).publish("tiny", bundles[index % 2], 1).data
         except VersionExists:
             return None
 
     with ThreadPoolExecutor(6) as threads:
         published = list(threads.map(publish, range(6)))
-    winner = create_store(place).read("tiny", 1).data
+    winner = create_store(racing_place).read("tiny", 1).data
     assert published == [winner if bundles[index % 2] == winner else None for index in range(6)]
 
 
-def test_writers_without_a_number_each_get_their_own(place: str) -> None:
-    create_store(place)
+def test_writers_without_a_number_each_get_their_own(racing_place: str) -> None:
+    create_store(racing_place)
     with ThreadPoolExecutor(4) as threads:
-        numbers = list(threads.map(lambda _: create_store(place).publish("tiny", DATA).version, range(4)))
-    assert sorted(numbers) == create_store(place).versions("tiny") == [1, 2, 3, 4]
+        numbers = list(threads.map(lambda _: create_store(racing_place).publish("tiny", DATA).version, range(4)))
+    assert sorted(numbers) == create_store(racing_place).versions("tiny") == [1, 2, 3, 4]
 
 
-def test_racing_moves_of_an_alias_leave_what_a_winner_said(place: str) -> None:
-    store = create_store(place)
+def test_racing_moves_of_an_alias_leave_what_a_winner_said(racing_place: str) -> None:
+    store = create_store(racing_place)
     for _ in range(4):
         store.publish("tiny", DATA)
 
     def move(version: int) -> int | None:
         try:
-            create_store(place).set_alias("tiny", "stable", version)
+            create_store(racing_place).set_alias("tiny", "stable", version)
         except StoreError:
             return None
         return version
