@@ -23,6 +23,7 @@ DISTRIBUTIONS = {"PIL": "pillow", "python_multipart": "python-multipart", "prome
 EXTRAS = {  # module -> the extra that it needs
     "model_store/export_onnx.py": ["export"],
     "model_store/export_safetensors.py": ["export"],
+    "model_store/objects.py": ["remote"],
     "service/engine/torch_engine.py": ["gpu"],
     "service/bench/onnx_peers.py": ["bench"],
     "service/bench/torch_network.py": ["bench"],
@@ -69,7 +70,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
     imported = {name for package in OWN for path in (ROOT / package).rglob("*.py") for name in third_party(path)}
     tools = {"csrve", "mypy", "ruff", "schemathesis", "types-tqdm", "httpx2"}  # run, or imported by others
     optional = {"torchvision"}  # imported by name, after a guard
-    assert declared("compressor", "gpu", "export", "bench", "report", "dev") - imported - tools - optional == set()
+    assert declared("compressor", "gpu", "export", "bench", "remote", "report", "dev") - imported - tools - optional == set()
 
 
 def test_every_dependency_says_what_it_is_for() -> None:
