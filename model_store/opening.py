@@ -15,6 +15,11 @@ def is_url(place: str | Path) -> bool:
     return "://" in str(place)
 
 
+def place_of(text: str) -> str | Path:
+    """What an option names: a URL as it is, a folder as a path."""
+    return text if is_url(text) else Path(text)
+
+
 def open_store(place: str | Path) -> BundleStore:
     """Use a store that exists.
 
