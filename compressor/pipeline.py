@@ -31,7 +31,7 @@ from compressor.training.recipe import TrainRecipe
 from compressor.training.trainer import Trainer
 from model_store.accounting import account
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
-from model_store.store import Store, StoredBundle
+from model_store.interface import BundleStore, StoredBundle
 
 RECORD = "record.json"
 DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle; the record has all 64
@@ -74,7 +74,7 @@ class Compression:
         if recipe.factorize is not None:
             self._factorize(recipe.factorize)
 
-    def publish(self, store: Store, name: str) -> StoredBundle:
+    def publish(self, store: BundleStore, name: str) -> StoredBundle:
         """Run every stage that is not done, measure the decoded file, and publish it.
 
         Raises:
@@ -151,7 +151,7 @@ class Compression:
         )
         self.network.load_state_dict(trainer.fit(self.data.images, self.data.holdout).state_dict())
 
-    def _already_published(self, store: Store, name: str, bundle: Bundle) -> StoredBundle | None:
+    def _already_published(self, store: BundleStore, name: str, bundle: Bundle) -> StoredBundle | None:
         """What an earlier session published of this very bundle."""
         record = self.folder.read(RECORD)
         if record.get("name") != name or name not in store.models():
@@ -162,7 +162,7 @@ class Compression:
         same = stored.sha256 == record.get("sha256") and same_tensors(decode_bundle(stored.data), bundle)
         return stored if same else None
 
-    def _measure_and_publish(self, store: Store, name: str, bundle: Bundle) -> StoredBundle:
+    def _measure_and_publish(self, store: BundleStore, name: str, bundle: Bundle) -> StoredBundle:
         test = self.data.load_test()
         if test.class_names != self.card.class_names:
             raise CompressorError(f"test has classes {test.class_names}, must be {self.card.class_names}")

@@ -1,4 +1,6 @@
-"""`python -m model_store ls|show|verify|publish|alias|rm|export|recode`: look into a store and change what it holds.
+"""`python -m model_store ls|show|verify|publish|alias|rm|push|pull|gc|export|recode`.
+
+Look into a store, and change what it holds; `--store` takes a folder or a URL.
 
 A bundle is named by a file (a path that has a "/" or ends in .csrve), or as NAME, NAME:VERSION or NAME:ALIAS of the
 store.
@@ -20,10 +22,12 @@ from model_store.encoder import CodingChoice
 from model_store.errors import BundleError, InvalidName, StoreError, StoreUnavailable
 from model_store.findings import Finding
 from model_store.folder import Folder
+from model_store.interface import BundleStore
 from model_store.limits import MAX_BUNDLE_BYTES
 from model_store.names import check_version
+from model_store.opening import create_store, open_store
 from model_store.references import parse_reference
-from model_store.store import Store
+from model_store.store_commands import add_collecting, add_copying, gc, pull, push
 from model_store.stream_costs import render_stream_costs, stream_costs
 
 STORE_VARIABLE = "CSRVE_STORE"
@@ -50,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
         store = os.environ.get(STORE_VARIABLE)
-        added.add_argument("--store", type=Path, default=store, help=f"its folder (default: ${STORE_VARIABLE})")
+        added.add_argument("--store", default=store, help=f"its folder or URL (default: ${STORE_VARIABLE})")
         added.set_defaults(run=run)
         return added
 
@@ -77,6 +81,15 @@ def _parser() -> argparse.ArgumentParser:
     naming.add_argument("--remove", action="store_true", help="remove the alias; its version stays")
     removing = command("rm", _remove, "Remove one version of a model.")
     removing.add_argument("bundle", help="NAME:VERSION")
+    add_copying(
+        command("push", lambda options: push(options, _store_place(options)), "Copy models to another store."),
+        command("pull", lambda options: pull(options, _store_place(options)), "Copy models from another store."),
+    )
+    add_collecting(
+        command(
+            "gc", lambda options: gc(options, _store_place(options)), "Remove from a store by URL what nothing names."
+        )
+    )
     exporting = command("export", _export, "Write a bundle's network, dense, in another format.")
     exporting.add_argument("bundle", help="FILE, NAME, NAME:VERSION or NAME:ALIAS")
     exporting.add_argument("--format", required=True, choices=sorted(_EXPORTS))
@@ -105,7 +118,7 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _list_entry(store: Store, name: str, version: int) -> dict[str, object]:
+def _list_entry(store: BundleStore, name: str, version: int) -> dict[str, object]:
     """A version's figures; of one that is damaged only its place and what is wrong."""
     try:
         return {"name": name, "version": version, **describe(store.read(name, version).data).summary}
@@ -149,7 +162,7 @@ def _problem_of(data: bytes) -> str | None:
 def _publish(options: argparse.Namespace) -> int:
     data = _read_file(options.file)
     version = None if options.version is None else check_version(options.version)
-    stored = Store.create(_store_path(options)).publish(options.name, data, version)
+    stored = create_store(_store_place(options)).publish(options.name, data, version)
     print(f"{stored.name}:{stored.version}: published, {len(stored.data)} bytes, sha256 {stored.sha256}")
     return 0
 
@@ -257,14 +270,14 @@ def _resolve(path: Path) -> Path:
         raise StoreUnavailable(f'"{path}": {getattr(error, "strerror", None) or error}') from error
 
 
-def _open_store(options: argparse.Namespace) -> Store:
-    return Store(_store_path(options))
+def _open_store(options: argparse.Namespace) -> BundleStore:
+    return open_store(_store_place(options))
 
 
-def _store_path(options: argparse.Namespace) -> Path:
+def _store_place(options: argparse.Namespace) -> str:
     if not options.store:
         raise StoreUnavailable(f"no store named: give --store DIR, or set {STORE_VARIABLE}")
-    return Path(options.store)
+    return str(options.store)
 
 
 def _cell(value: object) -> str:

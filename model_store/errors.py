@@ -10,7 +10,7 @@ StoreError
 ├── InvalidName                a model or version name the store refuses
 ├── ModelNotFound              no such model or version
 ├── VersionExists              that version is published already, with other bytes
-└── StoreUnavailable           the folder cannot be read or written
+└── StoreUnavailable           the folder, or what is behind the URL, cannot be read or written
 """
 
 
@@ -55,4 +55,4 @@ class VersionExists(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store's folder cannot be read or written."""
+    """The store's folder, or what is behind its URL, cannot be read or written."""

@@ -23,7 +23,6 @@ hard links, as every local Linux file system and NFS do.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.alias_files import alias_file_name, read_alias, read_aliases, write_alias
@@ -31,19 +30,10 @@ from model_store.bundle import decode_bundle, digest_of
 from model_store.errors import ModelNotFound, StoreUnavailable, VersionExists
 from model_store.findings import Finding, verify_root
 from model_store.folder import Folder
+from model_store.interface import StoredBundle
 from model_store.limits import MAX_BUNDLE_BYTES
 from model_store.names import check_alias, check_model_name
 from model_store.version_files import check_number, file_name, is_model, next_number, regular_versions
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBundle:
-    """A version's bytes, and where they are in the store."""
-
-    name: str
-    version: int
-    data: bytes
-    sha256: str
 
 
 class Store:
@@ -114,6 +104,10 @@ class Store:
                 except FileNotFoundError:
                     continue
         raise _not_found(name, version)
+
+    def digest(self, name: str, version: int) -> str:
+        """The SHA-256 of a version's bytes, in hex. Raises as `read` does."""
+        return self.read(name, version).sha256
 
     def publish(self, name: str, data: bytes, version: int | None = None) -> StoredBundle:
         """Add a version, atomically and durably. See the module's text for what a failure leaves.

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from model_store.bundle import Bundle
 from model_store.coded import CodedBundle
 from model_store.errors import StoreError
-from model_store.store import Store
+from model_store.interface import BundleStore
+from model_store.opening import open_store
 from service.bodies import BodyLimits
 from service.comparisons import Comparisons
 from service.correlation import RequestRecord, RequestRecords
@@ -109,7 +110,7 @@ def _build_parts(settings: Settings, tracing: "Tracing | None") -> Application:
     limit_pixels(settings.max_pixels)
     queue = InferenceQueue(settings.queue_limit, settings.max_batch, settings.parallel_batches, tracing)
     try:
-        store = Store(settings.store)
+        store = open_store(settings.store)
         models = _build_models(settings, store, metrics, queue)
     except (StoreError, EngineError, NoRoom) as error:
         raise SettingsError(str(error)) from None
@@ -138,7 +139,7 @@ def _check_splits(settings: Settings, models: Models) -> None:
                 raise SettingsError(f'{split.kind} "{split}": model "{name}", must be one of {names}')
 
 
-def _build_models(settings: Settings, store: Store, metrics: Metrics, queue: InferenceQueue) -> Models:
+def _build_models(settings: Settings, store: BundleStore, metrics: Metrics, queue: InferenceQueue) -> Models:
     def enter(model: LoadedModel) -> None:
         queue.keep(model.plan, model.series.batch_size.observe)
 

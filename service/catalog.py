@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model_store.errors import ModelNotFound
+from model_store.interface import BundleStore
 from model_store.names import LATEST
-from model_store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Listing:
         return {LATEST: self.versions[-1], **known}
 
 
-def read_catalog(store: Store) -> dict[str, Listing]:
+def read_catalog(store: BundleStore) -> dict[str, Listing]:
     """Every model that has a version, by name.
 
     Raises:

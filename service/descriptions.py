@@ -8,7 +8,7 @@ from model_store.accounting import Accounting, account
 from model_store.bundle import Bundle
 from model_store.description import figures_of
 from model_store.graph import Node
-from model_store.store import StoredBundle
+from model_store.interface import StoredBundle
 from service.engine import Plan
 from service.engine.plan import MeasuredPlan
 from service.schemas import Layer, ModelDetails, Preparation

@@ -9,8 +9,8 @@ import numpy as np
 
 from model_store.bundle import Bundle, check_bundle, decode_coded
 from model_store.coded import CodedBundle
+from model_store.interface import BundleStore
 from model_store.preprocessing import Preprocessing
-from model_store.store import Store
 from service.descriptions import describe_model
 from service.engine import Plan
 from service.errors import EngineError, EngineFailure
@@ -62,7 +62,7 @@ class Loader:
     """Loads versions out of a store. `prepare` may be called in any thread."""
 
     def __init__(
-        self, store: Store, compile_bundle: Compile, metrics: ModelMetrics, decode: Decode = decode_coded
+        self, store: BundleStore, compile_bundle: Compile, metrics: ModelMetrics, decode: Decode = decode_coded
     ) -> None:
         self._store = store
         self._decode = decode

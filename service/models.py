@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 
 from model_store.errors import BundleError, InvalidName, ModelNotFound, StoreError, StoreUnavailable
+from model_store.interface import BundleStore
 from model_store.names import LATEST
 from model_store.references import Reference, Selector
-from model_store.store import Store
 from service.catalog import Listing, read_catalog
 from service.errors import (
     EngineFailure,
@@ -37,7 +37,7 @@ class Models:
 
     def __init__(
         self,
-        store: Store,
+        store: BundleStore,
         intake: Intake,
         residency: Residency,
         metrics: ModelMetrics,

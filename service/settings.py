@@ -43,7 +43,7 @@ class Settings:
         SettingsError: a value is outside its range.
     """
 
-    store: Path = field(metadata={"help": "the folder of bundles to serve"})
+    store: str | Path = field(metadata={"help": "the bundles to serve: a folder, or an s3://, gs:// or az:// URL"})
     host: str = _option("127.0.0.1", "address to listen on")
     port: int = _option(8000, "port to listen on; 0 takes a free one")
     device: str = _option("cpu", "cpu, cuda, or cuda:N")
@@ -159,7 +159,9 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     return Settings(**values)
 
 
-def _parse(name: str, kind: type, text: str) -> Any:
+def _parse(name: str, kind: Any, text: str) -> Any:
+    if name == "store":
+        return text if "://" in text else Path(text)
     try:
         return kind(text)
     except ValueError:

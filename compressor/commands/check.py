@@ -14,7 +14,8 @@ from compressor.pipeline import DIGEST_DIGITS
 from compressor.training.evaluation import accuracy_of
 from model_store.bundle import Bundle, decode_bundle
 from model_store.description import figures_of
-from model_store.store import Store
+from model_store.interface import BundleStore
+from model_store.opening import open_store
 
 NAME = "check"
 SUMMARY = "Decode every bundle of a store, and measure it anew where its test pictures are at hand."
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     if options.data is None:
         print(f"{DATA_VARIABLE} is not set: bundles are decoded, but nothing is measured")
     differing, count = 0, 0
-    for place, bundle, size_bytes in _bundles(Store(options.store)):
+    for place, bundle, size_bytes in _bundles(open_store(options.store)):
         count += 1
         recorded = figures_of(bundle, size_bytes).accuracy
         images = data.for_bundle(bundle)
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
         raise CompressorError(f"{options.store}: {differing} of {count} bundles do not measure what they say")
 
 
-def _bundles(store: Store) -> Iterator[tuple[str, Bundle, int]]:
+def _bundles(store: BundleStore) -> Iterator[tuple[str, Bundle, int]]:
     for name in store.models():
         for version in store.versions(name):
             data = store.read(name, version).data

@@ -27,8 +27,9 @@ from compressor.sharing.centroids import GRADIENTS
 from compressor.sharing.kmeans import INITIALISATIONS
 from compressor.sharing.recipe import ShareRecipe
 from model_store.bundle import decode_bundle
+from model_store.interface import StoredBundle
 from model_store.names import check_model_name
-from model_store.store import Store, StoredBundle
+from model_store.opening import create_store
 
 NAME = "compress"
 SUMMARY = "Prune, share, encode, measure and publish a network; the same command after a kill goes on."
@@ -75,7 +76,7 @@ def _add_sharing(group: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Compress and publish; say where it is and what it measures."""
     check_model_name(options.name)
-    store, device, progress = Store.create(options.store), choose_device(options), not options.quiet
+    store, device, progress = create_store(options.store), choose_device(options), not options.quiet
     images = load_images(options.data, "train", network_shape(options, options.weights), progress=progress)
     network, card = load_network(options, options.weights, images)
     recipe = changed_recipe(inherit_split(recipe_named(options.recipe), card), options)

@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ import torch
 from compressor.data.augmentation import Augmentation
 from compressor.errors import CompressorError, RecipeError
 from compressor.training.recipe import PRECISIONS, SCHEDULES, SmallPhase, TrainRecipe
+from model_store.opening import place_of
 
 DATA_HELP = "folder or zips with train/<class>/* and test/<class>/*, or cifar10, or mnist"
 STORE_VARIABLE = "CSRVE_STORE"
@@ -44,7 +44,11 @@ def choose_device(options: argparse.Namespace) -> torch.device:
 def add_store(parser: argparse.ArgumentParser, *, required: bool) -> None:
     default = os.environ.get(STORE_VARIABLE)
     parser.add_argument(
-        "--store", type=Path, default=default, required=required and not default, help=f"its folder (${STORE_VARIABLE})"
+        "--store",
+        type=place_of,
+        default=default,
+        required=required and not default,
+        help=f"its folder or URL (${STORE_VARIABLE})",
     )
 
 

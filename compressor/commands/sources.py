@@ -14,8 +14,8 @@ from model_store.bundle import Bundle, decode_bundle
 from model_store.errors import BundleError
 from model_store.limits import MAX_BUNDLE_BYTES
 from model_store.names import check_version
+from model_store.opening import open_store
 from model_store.preprocessing import Preprocessing
-from model_store.store import Store
 
 BUNDLE_SUFFIX = ".csrve"
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin")
@@ -89,7 +89,7 @@ def is_bundle(target: str) -> bool:
     return not target.endswith(WEIGHTS_SUFFIXES)
 
 
-def read_bundle(target: str, store: Path | None) -> Bundle:
+def read_bundle(target: str, store: str | Path | None) -> Bundle:
     """Decode a bundle by FILE, NAME or NAME:VERSION.
 
     Raises:
@@ -98,7 +98,7 @@ def read_bundle(target: str, store: Path | None) -> Bundle:
     return decode_bundle(bundle_data(target, store))
 
 
-def bundle_data(target: str, store: Path | None) -> bytes:
+def bundle_data(target: str, store: str | Path | None) -> bytes:
     """The bytes of a bundle by FILE, NAME or NAME:VERSION.
 
     Raises:
@@ -109,7 +109,7 @@ def bundle_data(target: str, store: Path | None) -> bytes:
     if store is None:
         raise CompressorError(f"{target}: to read it from a store give --store")
     name, colon, version = target.partition(":")
-    return Store(store).read(name, check_version(version) if colon else None).data
+    return open_store(store).read(name, check_version(version) if colon else None).data
 
 
 def _read_file(path: Path) -> bytes:

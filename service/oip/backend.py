@@ -14,8 +14,8 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from model_store.errors import InvalidName, ModelNotFound, StoreUnavailable
+from model_store.interface import BundleStore
 from model_store.references import Selector
-from model_store.store import Store
 from service.correlation import RequestRecord
 from service.engine.plan import Array
 from service.errors import DeadlinePassed, ModelNotServed, ModelUnavailable
@@ -39,7 +39,7 @@ class Backend:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: BundleStore,
         models: Models,
         queue: InferenceQueue,
         predictor: Predictor,
