@@ -46,8 +46,8 @@ export function path(title, rows) {
     const middle = { x: `${x(index)}%`, "text-anchor": "middle" };
     chart.append(
       drawn("circle", { class: "point", cx: middle.x, cy: y(value), r: 5 }),
-      drawn("text", { ...middle, y: y(value) - 12, class: "value" }, text),
-      drawn("text", { ...middle, y: 142 }, label),
+      drawn("text", { ...middle, y: y(value) - 12, class: "value above" }, text),
+      drawn("text", { ...middle, y: 142, class: "tick" }, label),
     );
   });
   return chart;

@@ -4,6 +4,7 @@ import { bars, parts } from "./charts.js";
 import { ask, byId, bytes, element, milliseconds, percent, predictionAddress, problemBox, table } from "./dom.js";
 import { DRAWINGS, asPng, draw } from "./drawings.js";
 
+const PICTURES = ["image/png", "image/jpeg", "image/webp"];
 const STAGES = ["read", "decode", "queue", "inference"];
 let asking = null;
 
@@ -17,10 +18,16 @@ function emptyCard(model) {
     ? element("h2", {}, element("a", { href: modelAddress(model) }, model.name), ` version ${model.version}`)
     : element("h2", {}, "The default model");
   const facts = [];
-  if (model.bundle_bytes) facts.push(`${model.compression_ratio.toFixed(0)}x smaller`, bytes(model.bundle_bytes));
+  if (model.bundle_bytes) facts.push(`${model.compression_ratio.toFixed(0)}× smaller`, bytes(model.bundle_bytes));
   if (model.accuracy) facts.push(`${percent(model.accuracy)} accurate on its test set`);
   const body = element("div", { class: "answer" }, element("p", { class: "hint" }, "Waits for a picture."));
   return element("article", { class: "panel card" }, title, element("p", { class: "hint" }, facts.join(", ")), body);
+}
+
+/** A stage with its colour; the sums have none. */
+function swatched(stage) {
+  const coloured = stage === "other" || STAGES.includes(stage);
+  return element("span", {}, ...(coloured ? [element("span", { class: `swatch ${stage}` })] : []), stage);
 }
 
 function stageTable(timing, browserMs) {
@@ -30,7 +37,7 @@ function stageTable(timing, browserMs) {
   const rows = [...shares, ["total", timing.total], ["browser's round trip", browserMs]];
   return [
     parts("Share of each stage in the total time", shares),
-    table("Time of each stage", ["Stage", "Time"], rows.map(([stage, ms]) => [stage, milliseconds(ms)])),
+    table("Time of each stage", ["Stage", "Time"], rows.map(([stage, ms]) => [swatched(stage), milliseconds(ms)])),
   ];
 }
 
@@ -50,7 +57,7 @@ async function askModel(model, card, picture, signal) {
   const body = card.querySelector(".answer");
   try {
     const started = performance.now();
-    const type = picture.type || "application/octet-stream";
+    const type = PICTURES.includes(picture.type) ? picture.type : PICTURES[0]; // its content decides, not its name
     const options = { method: "POST", body: picture, headers: { "Content-Type": type }, signal };
     const prediction = await ask(predictionAddress(model, 5), options);
     body.replaceChildren(...answered(prediction, performance.now() - started));
@@ -58,7 +65,7 @@ async function askModel(model, card, picture, signal) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     body.replaceChildren(problemBox(error));
-    return `${model.name || "The default model"}: ${error.title}. ${error.message}`;
+    return `${model.name || "The default model"}: no answer, ${error.title}`;
   } finally {
     card.removeAttribute("aria-busy");
   }

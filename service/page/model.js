@@ -17,7 +17,7 @@ function tile(value, label) {
 
 function tiles(model) {
   const shown = [
-    tile(`${model.compression_ratio.toFixed(1)}x`, "smaller than dense float32"),
+    tile(`${model.compression_ratio.toFixed(1)}×`, "smaller than dense float32"),
     tile(bytes(model.bundle_bytes), "the bundle's file"),
     tile(percent(model.sparsity), "of the weights are zero"),
     tile(model.bits_per_weight.toFixed(2), "bits for each parameter"),
@@ -137,7 +137,9 @@ async function start() {
     const parameters = model.parameters.toLocaleString("en");
     byId("about").textContent = `Version ${model.version}, ${model.architecture}, ${parameters} parameters, ${model.class_names.length} classes`;
     byId("figures").replaceChildren(tiles(model));
-    byId("charts").replaceChildren(sizes(model), kinds(model), ...accuracyByStage(model), ...layers(model));
+    byId("charts").replaceChildren(
+      element("div", { class: "stack" }, sizes(model), ...accuracyByStage(model)), kinds(model), ...layers(model),
+    );
     byId("latency").hidden = false;
     listen(model);
     await showLive(model);
