@@ -1,13 +1,17 @@
 """The web page in a real browser."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from model_store.bundle import encode_bundle
+from model_store.store import Store
 from tests.service.browsers import CHROMIUM, DRIVER, Browser, chromium
+from tests.service.bundles import residual_bundle
 from tests.service.drawings import png
 from tests.service.processes import serving
 
@@ -19,8 +23,13 @@ ANSWERED = ".card .verdict"
 
 
 @pytest.fixture(scope="module")
-def shared_browser(published: Path) -> Iterator[Browser]:
-    with serving(published, "--default-model", "colour") as service, chromium() as driver:
+def shared_browser(tmp_path_factory: pytest.TempPathFactory, encoded_grey: bytes) -> Iterator[Browser]:
+    root = tmp_path_factory.mktemp("two_models")
+    stages = {"decoded": 0.91, "dense": 0.93, "prune": 0.9}  # a bundle's members are in the order of their names
+    staged = replace(residual_bundle(), provenance={"accuracy": 0.9125, "stages": stages})
+    Store(root).publish("colour", encode_bundle(staged), 1)
+    Store(root).publish("grey", encoded_grey, 1)
+    with serving(root, "--default-model", "colour") as service, chromium() as driver:
         yield Browser(driver, f"http://127.0.0.1:{service.port}/")
 
 
@@ -108,11 +117,14 @@ def test_a_model_has_a_page_with_its_charts_each_with_a_table(browser: Browser) 
     browser.open()
     browser.wait(".card h2 a", 2)
     browser.driver.find_element("link text", "colour").click()
-    titles = browser.wait("figure h2", 4)
-    assert titles == ["Size", "Bytes by kind", "Sparsity by layer", "Bits by layer"]
-    assert len(browser.texts("figure svg[role=img][aria-label]")) == 4
-    assert len(browser.texts("figure details table")) == 4
-    assert "stem" in browser.texts("figure:nth-of-type(3) tbody th")
+    titles = browser.wait("figure h2", 5)
+    accuracy = "Accuracy, stage by stage"
+    assert titles == ["Size", accuracy, "Bytes by kind", "Sparsity by layer", "Bits by layer"]
+    assert len(browser.texts("figure svg[role=img][aria-label]")) == 5
+    assert len(browser.texts("figure details table")) == 5
+    for title in titles[3:]:
+        assert "stem" in browser.texts(f"[aria-label='{title}'] tbody th")
+    assert browser.texts(f"[aria-label='{accuracy}'] tbody tr") == ["dense93.0%", "prune90.0%", "decoded91.0%"]
     assert "91.25%accuracy on the test set" in browser.texts(".tile")
     assert browser.failures() == []
 
