@@ -31,7 +31,7 @@ def render_reference(openapi: _Schema) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}: the HTTP interface</title><style>{_STYLE}</style></head><body><main>"
         f"<h1>{title}</h1><p>{escape(info.get('summary', ''))}</p>"
-        '<p>For programs: <a href="openapi.json">openapi.json</a>.</p>'
+        '<p>For programs: <a href="openapi.json">openapi.json</a>. To try it: <a href="./">the page</a>.</p>'
         f"<h2>Operations</h2>{operations}<h2>Schemas</h2>{schemas}</main></body></html>\n"
     )
 
