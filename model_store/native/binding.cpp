@@ -1,13 +1,17 @@
-// The Python module around the decoder. What it is given may come from a hostile file: every number is checked here.
+// The Python module around the decoders. What they are given may come from a hostile file: every number is checked
+// here.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/tuple.h>
 
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
 
+#include "contexts.h"
 #include "decode.h"
+#include "sparse.h"
 
 namespace nb = nanobind;
 using namespace csrve;
@@ -18,6 +22,8 @@ template <typename T>
 using Vector1 = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <typename T>
 using Output1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+constexpr int64_t kMostElements = int64_t{1} << 40;  // so that products fit 63 bits
 
 void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
@@ -65,10 +71,74 @@ void decode(const Vector1<uint8_t>& payload, const Vector1<uint16_t>& lookup, co
     decode_lanes(bytes, size_bytes, entries, lanes.data(), static_cast<int64_t>(lanes.size()), out, behind);
 }
 
+// Positions and codes of the non-zeros that gap symbols stand for; false, and nothing written, where they do not stand
+// for as many as there is room for, inside the matrix.
+bool place(const Vector1<uint16_t>& gaps, const Vector1<uint16_t>& values, int limit, int64_t rows, int64_t columns,
+           bool by_columns, const Output1<int64_t>& positions, const Output1<uint16_t>& codes) {
+    const int64_t symbols = static_cast<int64_t>(gaps.size()), count = static_cast<int64_t>(positions.size());
+    require(limit >= 1 && limit <= UINT16_MAX, "place: limit");
+    require(rows >= 1 && rows <= UINT32_MAX && columns >= 1 && columns <= UINT32_MAX / rows, "place: shape");
+    require(values.size() == positions.size() && codes.size() == positions.size(), "place: lengths differ");
+    const Scan scan{rows, columns, by_columns, static_cast<uint16_t>(limit)};
+    const uint16_t *steps = gaps.data(), *symbols_of = values.data();
+    int64_t* where = positions.data();
+    uint16_t* what = codes.data();
+    nb::gil_scoped_release released;
+    if (count_positions(steps, symbols, scan) != count) return false;
+    place_nonzeros(steps, symbols, symbols_of, count, scan, where, what);
+    return true;
+}
+
+AdaptiveBits adaptive(const Output1<uint16_t>& probabilities, const Output1<uint8_t>& counts, size_t contexts) {
+    require(probabilities.size() == contexts && counts.size() == contexts, "contexts: what was learnt");
+    for (size_t at = 0; at < contexts; ++at) require(counts.data()[at] <= kMaxCount, "contexts: count");
+    return {probabilities.data(), counts.data()};
+}
+
+template <typename T>
+nb::ndarray<nb::numpy, T, nb::ndim<1>> array_of(std::vector<T> values) {
+    auto* kept = new std::vector<T>(std::move(values));
+    nb::capsule owner(kept, [](void* place) noexcept { delete static_cast<std::vector<T>*>(place); });
+    return nb::ndarray<nb::numpy, T, nb::ndim<1>>(kept->data(), {kept->size()}, owner);
+}
+
+using ContextsFound = std::tuple<int, int64_t, nb::ndarray<nb::numpy, int64_t, nb::ndim<1>>,
+                                 nb::ndarray<nb::numpy, uint16_t, nb::ndim<1>>>;
+
+// (outcome, symbol past the codebook, positions, codes). What bits have learnt goes on from tensor to tensor.
+ContextsFound contexts(const std::tuple<int64_t, int64_t, int64_t, int64_t>& shape, const Vector1<uint8_t>& classes,
+                       int depth, const Vector1<uint8_t>& mask, const Vector1<uint8_t>& values,
+                       const Output1<uint16_t>& mask_probabilities, const Output1<uint8_t>& mask_counts,
+                       const Output1<uint16_t>& value_probabilities, const Output1<uint8_t>& value_counts) {
+    const auto [filters, channels, taps, width] = shape;
+    require(filters >= 1 && channels >= 1 && taps >= 1 && filters <= kMostElements &&
+                channels <= kMostElements / filters && taps <= kMostElements / (filters * channels) && width >= 1,
+            "contexts: shape");
+    require(depth >= 0 && depth <= 16, "contexts: depth");
+    require(classes.size() >= 1 && classes.size() <= (size_t{1} << depth) + 1, "contexts: classes");
+    for (size_t at = 0; at < classes.size(); ++at) require(classes.data()[at] < kClasses, "contexts: class");
+    const AdaptiveBits mask_bits = adaptive(mask_probabilities, mask_counts, kMaskContexts);
+    const size_t value_contexts = static_cast<size_t>(kClasses * kClasses) << depth;
+    const AdaptiveBits value_bits = adaptive(value_probabilities, value_counts, value_contexts);
+    const int64_t symbols = static_cast<int64_t>(classes.size());
+    const KernelShape kernels{filters, channels, taps, width, classes.data(), symbols, depth};
+    const BitStream mask_stream{mask.data(), static_cast<int64_t>(mask.size())};
+    const BitStream value_stream{values.data(), static_cast<int64_t>(values.size())};
+    Decoded made;
+    {
+        nb::gil_scoped_release released;
+        made = decode_contexts(kernels, mask_stream, value_stream, mask_bits, value_bits);
+    }
+    return {static_cast<int>(made.outcome), made.symbol, array_of(std::move(made.positions)),
+            array_of(std::move(made.codes))};
+}
+
 }  // namespace
 
 NB_MODULE(_lanes_native, module) {
     nb::set_leak_warnings(false);  // what is alive when the interpreter ends is no leak
     module.def("decode", &decode);
+    module.def("place", &place);
+    module.def("contexts", &contexts);
     module.attr("CODE_BITS") = kCodeBits;
 }

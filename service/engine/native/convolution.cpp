@@ -56,11 +56,10 @@ struct Convolution::Tiling : Schedule {
     Destinations destinations;
 };
 
-Convolution::Convolution(ConvolutionSpec spec, const int64_t* positions, const float* values, int64_t nonzeros,
-                         const std::vector<float>& scale)
+Convolution::Convolution(ConvolutionSpec spec, const NonZeros& nonzeros, const std::vector<float>& scale)
     : spec_(std::move(spec)) {
-    check(spec_.window, scale, spec_.bias, nonzeros);
-    rows_ = SparseRows(spec_.window, positions, values, nonzeros, scale);
+    check(spec_.window, scale, spec_.bias, nonzeros.count);
+    rows_ = SparseRows(spec_.window, nonzeros, scale);
     inputs = {spec_.input};
     if (spec_.residual >= 0) inputs.push_back(spec_.residual);
 }
@@ -127,9 +126,9 @@ void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int thread
     const int64_t rows = rows_.rows(), for_threads = std::min<int64_t>(threads, Frame::ceiling(rows, 8));
     const int64_t block_channels = choose_block(single, many);
     single_ = cheapest(single, block_channels).layout;
-    rows_.arrange(block_channels, std::max(Frame::ceiling(rows, kGroupRows), for_threads));
-    rows_.locate(layouts[0].places(window, input_.frame),
-                 single_.channel ? single_.places(window, input_.frame) : std::vector<int32_t>());
+    rows_.arrange(block_channels, std::max(Frame::ceiling(rows, kGroupRows), for_threads),
+                  layouts[0].places(window, input_.frame),
+                  single_.channel ? single_.places(window, input_.frame) : std::vector<int32_t>());
 }
 
 Walk Convolution::walk(const Layout& layout, const Kernels& kernels) const {

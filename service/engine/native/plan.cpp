@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <limits>
 #include <new>
 #include <stdexcept>
@@ -101,7 +102,34 @@ void Plan::lay_out(std::vector<Demand>& values) {
     int64_t pixels = 0;
     for (int64_t mine : slot_pixels_) pixels += mine;
     max_lanes_ = std::max<int64_t>(1, std::min(kMaxLanes, kWorkspaceFloats / pixels));
-    for (const auto& layer : layers_) layer->prepare(kernels_, max_lanes_, pool_.threads());
+    prepare_layers();
+}
+
+// On all threads, the last layers first, because they tend to have the most weights.
+void Plan::prepare_layers() {
+    struct Job {
+        Plan* plan;
+        std::vector<std::exception_ptr> failures;
+    } job{this, std::vector<std::exception_ptr>(layers_.size())};
+    auto prepare = [](void* context, int64_t task, int) {
+        Job* mine = static_cast<Job*>(context);
+        Plan* plan = mine->plan;
+        const size_t layer = plan->layers_.size() - 1 - static_cast<size_t>(task);
+        try {
+            plan->layers_[layer]->prepare(plan->kernels_, plan->max_lanes_, plan->pool_.threads());
+        } catch (...) {
+            mine->failures[layer] = std::current_exception();
+        }
+    };
+    const int64_t count = static_cast<int64_t>(layers_.size());
+    if (pool_.enter()) {
+        pool_.run(count, prepare, &job);
+        pool_.leave();
+    } else {
+        for (int64_t task = 0; task < count; ++task) prepare(&job, task, 0);
+    }
+    for (const std::exception_ptr& failure : job.failures)
+        if (failure) std::rethrow_exception(failure);
 }
 
 int Plan::take_slot(const Frame& frame) {

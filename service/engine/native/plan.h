@@ -72,6 +72,7 @@ class Plan {
     using Schedules = std::vector<std::unique_ptr<Schedule>>;
 
     void lay_out(std::vector<Demand>& values);
+    void prepare_layers();
     int take_slot(const Frame& frame);
     std::shared_ptr<const Schedules> schedules(int64_t lanes);
     std::unique_ptr<Workspace> take_workspace(int64_t lanes, const Schedules& schedules);
