@@ -39,11 +39,15 @@ class Bundle:
     graph: Graph
     tensors: tuple[Tensor, ...]
     provenance: Provenance = field(default_factory=dict)
+    _shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.identity()
         encode_provenance(self.provenance)
-        logits = self.shapes()[-1]
+        sides = [tensor.shape for tensor in self.tensors]
+        shapes = infer_shapes(self.graph, sides, self.preprocessing.input_shape)
+        object.__setattr__(self, "_shapes", tuple(shapes))
+        logits = shapes[-1]
         if logits != (len(self.class_names),):
             raise MalformedBundle(f"graph: logits of shape {logits}, must be ({len(self.class_names)},), one a class")
 
@@ -53,7 +57,7 @@ class Bundle:
 
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape of every value, without the batch dimension; [0] is the input's."""
-        return infer_shapes(self.graph, [tensor.shape for tensor in self.tensors], self.preprocessing.input_shape)
+        return list(self._shapes)
 
     def weights(self) -> dict[int, str]:
         """tensor index -> "<layer>.weight" for what convolutions and linear layers multiply with."""

@@ -222,6 +222,17 @@ def test_borders_too_large_for_the_engine_are_left_to_numpy(caplog: pytest.LogCa
     assert "pass 2**31 pixels an image" in caplog.text
 
 
+@pytest.mark.parametrize("count", [2, 3, 32, 37, 64])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_that_run_parts_of_a_batch_alone_make_the_logits_of_one(count: int, threads: int) -> None:
+    bundle = residual_bundle()
+    batch = pictures(bundle, count)
+    plan = NativePlan(bundle, threads)
+    for _ in range(3):
+        assert plan.run(batch).tobytes() == NativePlan(bundle, 1).run(batch).tobytes()
+    np.testing.assert_allclose(plan.run(batch[:1]), plan.run(batch)[:1], rtol=1e-4, atol=1e-5)
+
+
 def test_the_native_engine_is_the_cpu_engine(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "service.engine"):
         plan = compile_plan(residual_bundle(), threads=2)
