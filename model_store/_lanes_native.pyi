@@ -13,22 +13,19 @@ def decode(
     tables: npt.NDArray[np.int64],
     symbols: npt.NDArray[np.uint16],
     ends: npt.NDArray[np.int64],
+    threads: int,
     /,
 ) -> None:
     """Fill `symbols`, lane after lane, and `ends`. Raises ValueError where sizes do not fit each other."""
 
-def place(
-    gaps: npt.NDArray[np.uint16],
-    values: npt.NDArray[np.uint16],
-    limit: int,
-    rows: int,
-    columns: int,
-    by_columns: bool,
-    positions: npt.NDArray[np.int64],
-    codes: npt.NDArray[np.uint16],
-    /,
-) -> bool:
-    """Fill `positions` and `codes`, or return False where the gaps do not give as many inside the matrix."""
+_U16 = npt.NDArray[np.uint16]
+_I64 = npt.NDArray[np.int64]
+
+def place(tensors: list[tuple[_U16, _U16, int, int, int, bool, _I64, _U16]], threads: int, /) -> list[int]:
+    """Positions and codes of tensors: (gaps, values, gap limit, rows, columns, by columns, positions, codes) each.
+
+    The last two are filled in, and 1 returned; 0 where the gaps do not give as many inside the matrix.
+    """
 
 def contexts(
     shape: tuple[int, int, int, int],

@@ -109,13 +109,13 @@ def encode_bundle(bundle: Bundle, coder: CodingChoice = "huffman") -> bytes:
     return serialize(coded)
 
 
-def decode_bundle(data: bytes) -> Bundle:
-    """Read a bundle.
+def decode_bundle(data: bytes, threads: int = 1) -> Bundle:
+    """Read a bundle, its streams with so many threads at most.
 
     Raises:
         BundleError: one of its kinds, in bounded time and memory, whatever the bytes are.
     """
-    return decode_coded(check_bundle(data))
+    return decode_coded(check_bundle(data), threads)
 
 
 def check_bundle(data: bytes) -> CodedBundle:
@@ -130,7 +130,7 @@ def check_bundle(data: bytes) -> CodedBundle:
     return coded
 
 
-def decode_coded(coded: CodedBundle) -> Bundle:
+def decode_coded(coded: CodedBundle, threads: int = 1) -> Bundle:
     """The second part of `decode_bundle`: the tensors out of their streams.
 
     Raises:
@@ -144,7 +144,7 @@ def decode_coded(coded: CodedBundle) -> Bundle:
         identity.parameters,
         identity.dense_bytes,
         coded.graph,
-        decode_tensors(coded),
+        decode_tensors(coded, threads),
         coded.provenance,
     )
 

@@ -125,7 +125,7 @@ def _build_models(settings: Settings, store: Store, metrics: Metrics, queue: Inf
 
     residency = Residency(settings.max_resident_bytes, enter, leave, metrics.models.evictions.inc)
     metrics.models.watch(lambda: residency.resident_bytes, settings.max_resident_bytes)
-    loader = Loader(store, compile_bundle, metrics.models)
+    loader = Loader(store, compile_bundle, metrics.models, settings.threads)
     intake = Intake(loader, residency, metrics.models, settings.deadline_s)
     models = Models(store, intake, residency, metrics.models, settings.default_model)
     if settings.preload == "all":

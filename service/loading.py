@@ -57,12 +57,13 @@ class Prepared:
 
 
 class Loader:
-    """Loads versions out of a store. `prepare` may be called in any thread."""
+    """Loads versions out of a store, with some threads each. `prepare` may be called in any thread."""
 
-    def __init__(self, store: Store, compile_bundle: Compile, metrics: ModelMetrics) -> None:
+    def __init__(self, store: Store, compile_bundle: Compile, metrics: ModelMetrics, threads: int = 1) -> None:
         self._store = store
         self._compile = compile_bundle
         self._metrics = metrics
+        self._threads = threads
 
     def prepare(self, name: str, version: int) -> Prepared:
         """Load a version and run it once.
@@ -78,7 +79,7 @@ class Loader:
         with _timed(phases, "verify"):
             coded = check_bundle(stored.data)
         with _timed(phases, "decode"):
-            bundle = decode_coded(coded)
+            bundle = decode_coded(coded, self._threads)
         with _timed(phases, "build"):
             plan = self._compile(bundle)
         with _timed(phases, "warmup"):

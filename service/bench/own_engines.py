@@ -10,10 +10,11 @@ from service.engine.plan import Array, Plan
 
 
 class BundleEngine:
-    """Plans of one kind."""
+    """Plans of one kind, and the threads that decode what they are made of."""
 
-    def __init__(self, compile_bundle: Callable[[Bundle], Plan]) -> None:
+    def __init__(self, compile_bundle: Callable[[Bundle], Plan], threads: int = 1) -> None:
         self._compile = compile_bundle
+        self._threads = threads
 
     def prepare(self, files: Files, pictures: Array) -> None:
         self._plan = self._compile(decode_bundle(files.bundle.read_bytes()))
@@ -32,7 +33,7 @@ class BundleEngine:
         watch.lap("read")
         coded = check_bundle(data)
         watch.lap("verify")
-        bundle = decode_coded(coded)
+        bundle = decode_coded(coded, self._threads)
         watch.lap("decode")
         plan = self._compile(bundle)
         watch.lap("compile")
@@ -45,7 +46,7 @@ def native_engine(threads: int, instruction_set: str) -> BundleEngine:
     """The C++ engine; the fastest instruction set where none is named."""
     from service.engine.native_engine import NativePlan
 
-    return BundleEngine(lambda bundle: NativePlan(bundle, threads, instruction_set))
+    return BundleEngine(lambda bundle: NativePlan(bundle, threads, instruction_set), threads)
 
 
 def numpy_engine() -> BundleEngine:

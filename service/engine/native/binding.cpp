@@ -52,8 +52,9 @@ class Builder {
                         const Pair& pads, int64_t group, int64_t residual, const Bounds& bounds) {
         const bool coded = codes.size() > 0;
         require(positions.size() == (coded ? codes.size() : values.size()), "convolution: positions and values");
+        const uint16_t *const first = codes.data(), *const end = first + codes.size();
         uint16_t largest = 0;
-        for (size_t at = 0; at < codes.size(); ++at) largest = std::max(largest, codes.data()[at]);
+        for (const uint16_t* code = first; code < end; ++code) largest = std::max(largest, *code);
         require(!coded || largest < values.size(), "convolution: codes");
         check_residual(residual, output);
         Window window;

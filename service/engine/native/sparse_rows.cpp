@@ -7,19 +7,22 @@ namespace csrve {
 
 namespace {
 
+constexpr int64_t kFetched = 6;  // rows ahead: each lies somewhere else
+
 void require(bool condition) {
     if (!condition) throw std::invalid_argument("convolution: positions");
 }
 
 // Rows by falling count, equal ones in their order; returns how many have any. A counting sort: counts are small.
-int32_t sort_rows(const int32_t* counts, int64_t rows, std::vector<int32_t>& order) {
-    const int32_t most = *std::max_element(counts, counts + rows);
+int32_t sort_rows(const std::vector<int32_t>& counts, std::vector<int32_t>& order) {
+    const int32_t most = *std::max_element(counts.begin(), counts.end());
+    if (most > UINT16_MAX) throw std::runtime_error("convolution: 65,536 non-zeros in a row's block");
     std::vector<int32_t> next(most + 2);  // of each count, where its next row goes
-    for (int64_t row = 0; row < rows; ++row) ++next[most - counts[row] + 1];
+    for (const int32_t count : counts) ++next[most - count + 1];
     for (int32_t fewer = 0; fewer <= most; ++fewer) next[fewer + 1] += next[fewer];
     const int32_t busy = next[most];
-    order.resize(rows);
-    for (int64_t row = 0; row < rows; ++row) order[next[most - counts[row]]++] = static_cast<int32_t>(row);
+    order.resize(counts.size());
+    for (size_t row = 0; row < counts.size(); ++row) order[next[most - counts[row]]++] = static_cast<int32_t>(row);
     return busy;
 }
 
@@ -138,42 +141,54 @@ void SparseRows::reorder(std::vector<Item>& items, const Targets& targets) {
     const bool copied = !targets.copied.empty();
     std::vector<Item> ordered(items.size() + kAhead);
     copied_.resize(copied ? ordered.size() : 0);
-    std::vector<int64_t> at(starts_.begin(), starts_.end() - 1);
-    std::vector<int32_t> counts, order;
+    runs_.reserve(rows() * blocks_);
+    std::vector<int32_t> starts(starts_.begin(), starts_.end() - 1), ends, counts, order;
+    const int32_t* const pixels = targets.pixels->data();
+    const uint16_t* const copies_of = targets.copied.data();
+    Item* const target = ordered.data();
+    uint16_t* const copies = copied_.data();
     int64_t made = 0;
     for (int64_t group = 0; group < groups(); ++group) {
-        const int64_t first = bounds_[group], rows = bounds_[group + 1] - first;
-        count(items, targets, first, rows, counts);
+        const int64_t rows = bounds_[group + 1] - bounds_[group];
+        int32_t* const from = starts.data() + bounds_[group];
+        find_ends(items, targets, bounds_[group], rows, ends);
+        counts.resize(rows);
         for (int64_t block = 0; block < blocks_; ++block) {
-            const int32_t* const mine = counts.data() + block * rows;
+            for (int64_t row = 0; row < rows; ++row) counts[row] = std::max(0, ends[block * rows + row] - from[row]);
             Slice slice{made, static_cast<int32_t>(runs_.size()), static_cast<int32_t>(rows), 0};
-            slice.busy = sort_rows(mine, rows, order);
-            for (const int32_t row : order) {
-                runs_.push_back({static_cast<uint16_t>(row), static_cast<uint16_t>(mine[row])});
-                for (const int64_t end = at[first + row] + mine[row]; at[first + row] < end; ++made) {
-                    ordered[made] = items[at[first + row]++];
-                    const int32_t column = ordered[made].pixel;
-                    ordered[made].pixel = (*targets.pixels)[column];
-                    if (copied) copied_[made] = targets.copied[column];
+            slice.busy = sort_rows(counts, order);
+            for (int64_t run = 0; run < rows; ++run) {
+                __builtin_prefetch(items.data() + from[order[std::min(run + kFetched, rows - 1)]]);
+                const int32_t row = order[run];
+                runs_.push_back({static_cast<uint16_t>(row), static_cast<uint16_t>(counts[row])});
+                const Item* const run_items = items.data() + from[row];
+                from[row] += counts[row];
+                for (int32_t at = 0; at < counts[row]; ++at, ++made) {
+                    Item item = run_items[at];
+                    const int32_t column = item.pixel;
+                    item.pixel = pixels[column];
+                    target[made] = item;
+                    if (copied) copies[made] = copies_of[column];
                 }
             }
             slices_.push_back(slice);
         }
     }
-    runs_.shrink_to_fit();
     items = std::move(ordered);
 }
 
-// The non-zeros [blocks][rows] of some rows.
+// Where the non-zeros of each row end in each block, [blocks][rows]; 0 where it has none there.
 template <typename Item>
-void SparseRows::count(const std::vector<Item>& items, const Targets& targets, int64_t first, int64_t rows,
-                       std::vector<int32_t>& counts) const {
-    counts.assign(blocks_ * rows, 0);
-    for (int64_t row = 0; row < rows; ++row)
-        for (int64_t at = starts_[first + row]; at < starts_[first + row + 1]; ++at)
-            ++counts[targets.blocks[items[at].pixel] * rows + row];
-    for (const int32_t in_block : counts)
-        if (in_block > UINT16_MAX) throw std::runtime_error("convolution: 65,536 non-zeros in a row's block");
+void SparseRows::find_ends(const std::vector<Item>& items, const Targets& targets, int64_t first, int64_t rows,
+                           std::vector<int32_t>& ends) const {
+    ends.assign(blocks_ * rows, 0);
+    const int32_t* const blocks = targets.blocks.data();
+    for (int64_t row = 0; row < rows; ++row) {
+        int32_t* const mine = ends.data() + row;
+        const int32_t end = static_cast<int32_t>(starts_[first + row + 1]);
+        for (int32_t at = static_cast<int32_t>(starts_[first + row]); at < end; ++at)
+            mine[blocks[items[at].pixel] * rows] = at + 1;  // columns rise: the last one stays
+    }
 }
 
 int64_t SparseRows::most_rows() const {

@@ -59,8 +59,8 @@ class SparseRows {
     template <typename Item>
     void reorder(std::vector<Item>& items, const Targets& targets);
     template <typename Item>
-    void count(const std::vector<Item>& items, const Targets& targets, int64_t first, int64_t rows,
-               std::vector<int32_t>& counts) const;
+    void find_ends(const std::vector<Item>& items, const Targets& targets, int64_t first, int64_t rows,
+                   std::vector<int32_t>& ends) const;
 
     int64_t taps_ = 1, group_channels_ = 1;
     std::vector<Entry> entries_;
