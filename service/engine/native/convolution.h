@@ -40,6 +40,8 @@ class Convolution : public Layer {
     const Way& cheapest(const std::vector<Way>& ways, int64_t block_channels) const;
     int64_t choose_block(const std::vector<Way>& single, const std::vector<Way>& many) const;
     void relayout(const Pass& pass) const;
+    void fetch_targets(const TileJob& job) const;
+    void fetch_input(const Pass& pass, const Layout& layout, const Tile& tile) const;
     const float* input(const Pass& pass, const Tiling& tiling, Worker& worker) const;
 
     ConvolutionSpec spec_;
