@@ -296,3 +296,13 @@ def test_codes_that_do_not_fit_positions_and_values_are_refused(codes: list[int]
 def declare_convolution(builder: _native.Builder, positions: np.ndarray, codes: np.ndarray, values: np.ndarray) -> None:
     one, none = (1, 1), np.zeros(0, np.float32)
     builder.convolution(0, (1, 2, 2), positions, codes, values, none, none, (3, 3), one, one, (0, 0), 1, -1, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_row_of_too_many_non_zeros_is_refused_whichever_thread_finds_it(threads: int) -> None:
+    builder = _native.Builder((140_000, 1, 1))
+    one, none = (1, 1), np.zeros(0, np.float32)
+    where, codes, values = np.arange(140_000), np.zeros(140_000, np.uint16), np.ones(1, np.float32)
+    builder.convolution(0, (2, 1, 1), where, codes, values, none, none, one, one, one, (0, 0), 2, -1, (0.0, 1.0))
+    with pytest.raises(RuntimeError, match="convolution: 65,536 non-zeros in a row's block"):
+        builder.compile(SETS[0], threads)
