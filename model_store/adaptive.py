@@ -6,6 +6,8 @@ stream of bits has exactly one encoding: the state ends where the encoder began.
 
 from array import array
 
+import numpy as np
+
 from model_store.errors import MalformedBundle
 
 PROBABILITY_BITS = 16  # of what a context has learnt
@@ -28,6 +30,10 @@ class AdaptiveBits:
     def __init__(self, contexts: int) -> None:
         self._probabilities = array("H", [_HALF]) * contexts
         self._counts = array("B", bytes(contexts))
+
+    def learnt(self) -> tuple[np.ndarray, np.ndarray]:
+        """Views of the probabilities uint16 and the counts uint8, [contexts]: what a decoder in C++ goes on with."""
+        return np.frombuffer(self._probabilities, dtype=np.uint16), np.frombuffer(self._counts, dtype=np.uint8)
 
     def frequency(self, context: int) -> int:
         """Of a 1, out of `FREQUENCIES`."""
@@ -100,7 +106,7 @@ class BitDecoder:
             bit, self._state = 0, (FREQUENCIES - frequency) * high + slot - frequency
         while self._state < LOW_STATE:
             if self._at >= len(self._data):
-                raise MalformedBundle(f"{self._place}: the coded bits end before what they stand for")
+                raise ends_early(self._place)
             self._state = self._state << 8 | self._data[self._at]
             self._at += 1
         bits.learn(context, bit)
@@ -109,4 +115,12 @@ class BitDecoder:
     def finish(self) -> None:
         """Refuse a stream that does not end here."""
         if self._data and (self._at != len(self._data) or self._state != LOW_STATE):
-            raise MalformedBundle(f"{self._place}: the coded bits do not end where what they stand for ends")
+            raise goes_on(self._place)
+
+
+def ends_early(place: str) -> MalformedBundle:
+    return MalformedBundle(f"{place}: the coded bits end before what they stand for")
+
+
+def goes_on(place: str) -> MalformedBundle:
+    return MalformedBundle(f"{place}: the coded bits do not end where what they stand for ends")

@@ -40,11 +40,15 @@ class Bundle:
     graph: Graph
     tensors: tuple[Tensor, ...]
     provenance: Provenance = field(default_factory=dict)
+    _shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.identity()
         encode_provenance(self.provenance)
-        logits = self.shapes()[-1]
+        sides = [tensor.shape for tensor in self.tensors]
+        shapes = infer_shapes(self.graph, sides, self.preprocessing.input_shape)
+        object.__setattr__(self, "_shapes", tuple(shapes))
+        logits = shapes[-1]
         if logits != (len(self.class_names),):
             raise MalformedBundle(f"graph: logits of shape {logits}, must be ({len(self.class_names)},), one a class")
 
@@ -54,7 +58,7 @@ class Bundle:
 
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape of every value, without the batch dimension; [0] is the input's."""
-        return infer_shapes(self.graph, [tensor.shape for tensor in self.tensors], self.preprocessing.input_shape)
+        return list(self._shapes)
 
     def weights(self) -> dict[int, str]:
         """tensor index -> "<layer>.weight" for what convolutions and linear layers multiply with."""
@@ -106,13 +110,13 @@ def encode_bundle(bundle: Bundle, coder: CodingChoice = "huffman") -> bytes:
     return serialize(coded)
 
 
-def decode_bundle(data: bytes) -> Bundle:
-    """Read a bundle.
+def decode_bundle(data: bytes, threads: int = 1) -> Bundle:
+    """Read a bundle, its streams with so many threads at most.
 
     Raises:
         BundleError: one of its kinds, in bounded time and memory, whatever the bytes are.
     """
-    return decode_coded(check_bundle(data))
+    return decode_coded(check_bundle(data), threads)
 
 
 def check_bundle(data: bytes) -> CodedBundle:
@@ -127,10 +131,12 @@ def check_bundle(data: bytes) -> CodedBundle:
     return coded
 
 
-def decode_coded(coded: CodedBundle, decode: Callable[[CodedBundle], tuple[Tensor, ...]] = decode_tensors) -> Bundle:
+def decode_coded(
+    coded: CodedBundle, threads: int = 1, decode: Callable[[CodedBundle], tuple[Tensor, ...]] | None = None
+) -> Bundle:
     """The second part of `decode_bundle`: the tensors out of their streams.
 
-    `decode` makes them; it refuses what `decode_tensors` refuses.
+    `decode` makes them in place of `decode_tensors`; it refuses what that refuses.
 
     Raises:
         MalformedBundle: a stream does not decode to what its tensor says.
@@ -143,7 +149,7 @@ def decode_coded(coded: CodedBundle, decode: Callable[[CodedBundle], tuple[Tenso
         identity.parameters,
         identity.dense_bytes,
         coded.graph,
-        decode(coded),
+        decode_tensors(coded, threads) if decode is None else decode(coded),
         coded.provenance,
     )
 

@@ -7,10 +7,11 @@ code of gaps and values sees none of it. One context a bit, no mixing: that keep
 
 import math
 from array import array
+from collections.abc import Callable
 
 import numpy as np
 
-from model_store.adaptive import AdaptiveBits, BitDecoder, BitEncoder
+from model_store.adaptive import AdaptiveBits, BitDecoder, BitEncoder, ends_early, goes_on
 from model_store.errors import MalformedBundle
 from model_store.tensors import SharedTensor
 
@@ -22,9 +23,25 @@ _EDGES = 4
 
 Coder = BitEncoder | BitDecoder
 
+_ENDS_EARLY, _GOES_ON, _PAST_CODEBOOK = 1, 2, 3  # what C++ finds
+
+
+def _find_decoder() -> Callable[..., tuple[int, int, np.ndarray, np.ndarray]] | None:
+    try:
+        from model_store._lanes_native import contexts
+    except ImportError:  # built without a compiler
+        return None
+    return contexts
+
+
+_decode = _find_decoder()
+
 
 class _PastCodebook(Exception):
     """A symbol that the codebook has no entry for."""
+
+    def __init__(self, symbol: int) -> None:
+        self.symbol = symbol
 
 
 class ContextModel:
@@ -51,14 +68,38 @@ class ContextModel:
             MalformedBundle: a stream does not end where its bits do, or a value is past the codebook.
         """
         mask, values = (BitDecoder(stream, place) for stream in streams)
+        if _decode is not None:
+            return self._decode_natively(shape, codebook, streams, place)
         try:
             symbols = self._scan(shape, codebook, None, mask, values)
         except _PastCodebook as error:
-            raise MalformedBundle(f"{place}: value symbol {error}, must be <= {len(codebook)}") from None
+            raise _past_codebook(error.symbol, codebook, place) from None
         mask.finish()
         values.finish()
         positions = np.flatnonzero(symbols).astype(np.int64)
         return SharedTensor(shape, positions, symbols[positions] - np.uint16(1), codebook)
+
+    def _decode_natively(
+        self, shape: tuple[int, ...], codebook: np.ndarray, streams: tuple[bytes, bytes], place: str
+    ) -> SharedTensor:
+        """`decode` in C++, of streams that begin as they must."""
+        assert _decode is not None
+        taps, depth = math.prod(shape[2:]), value_bits(codebook)
+        outcome, symbol, positions, codes = _decode(
+            (shape[0], shape[1], taps, shape[-1] if len(shape) > 2 else 1),
+            np.array(symbol_classes(codebook), dtype=np.uint8),
+            depth,
+            *streams,
+            *self.bits_of_mask().learnt(),
+            *self.bits_of_values(depth).learnt(),
+        )
+        if outcome == _ENDS_EARLY:
+            raise ends_early(place)
+        if outcome == _GOES_ON:
+            raise goes_on(place)
+        if outcome == _PAST_CODEBOOK:
+            raise _past_codebook(symbol, codebook, place)
+        return SharedTensor(shape, positions, codes, codebook)
 
     def _scan(
         self, shape: tuple[int, ...], codebook: np.ndarray, known: np.ndarray | None, mask: Coder, values: Coder
@@ -100,7 +141,7 @@ class _Kernel:
     ) -> None:
         self.taps, width = math.prod(shape[2:]), shape[-1] if len(shape) > 2 else 1
         self._classes = symbol_classes(codebook)
-        self._depth = (len(codebook) - 1).bit_length()
+        self._depth = value_bits(codebook)
         self._mask, self._values = mask, values
         self._mask_bits, self._value_bits = model.bits_of_mask(), model.bits_of_values(self._depth)
         outside = self.taps  # a tap that is never written: zero
@@ -140,6 +181,15 @@ def density_level(nonzeros: int, elements: int) -> int:
     if not elements:
         return DENSITY_LEVELS - 1
     return ((256 * nonzeros // elements) ** 2).bit_length()
+
+
+def value_bits(codebook: np.ndarray) -> int:
+    """Bits of an entry's number."""
+    return (len(codebook) - 1).bit_length()
+
+
+def _past_codebook(symbol: int, codebook: np.ndarray, place: str) -> MalformedBundle:
+    return MalformedBundle(f"{place}: value symbol {symbol}, must be <= {len(codebook)}")
 
 
 def symbol_classes(codebook: np.ndarray) -> list[int]:

@@ -1,7 +1,6 @@
 """Coded tensors back to tensors: every stream of the bundle decoded in one lock step."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,61 +11,80 @@ from model_store.coded import (
     CodedContexts,
     CodedFloat,
     CodedSparse,
+    CodedTensor,
     Layout,
     streams_of,
 )
 from model_store.contexts import ContextModel
 from model_store.errors import MalformedBundle
-from model_store.gaps import decode_gaps
 from model_store.lanes import decode_streams
-from model_store.layout import row_major_positions
+from model_store.nonzeros import SparseSymbols, place_nonzeros, scan_in_numpy
 from model_store.tensors import AffineTensor, FloatTensor, SharedTensor, Tensor
 
 
-def decode_tensors(coded: CodedBundle) -> tuple[Tensor, ...]:
+def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
     """The bundle's tensors.
 
     Raises:
         MalformedBundle: a stream does not decode to what its tensor says.
     """
     names = coded.graph.tensor_names()
-    owners = [index for index, tensor in enumerate(coded.tensors) for _ in streams_of(tensor)]
-    streams = [stream for tensor in coded.tensors for stream in streams_of(tensor)]
-    present = [index for index, stream in enumerate(streams) if stream.count]
-    places = [f'tensor "{names[owners[index]]}"' for index in present]
-    decoded = [np.zeros(0, dtype=np.uint16)] * len(streams)
-    arrays = decode_streams([streams[index] for index in present], coded.tables, coded.lane_log2, places)
-    for index, symbols in zip(present, arrays, strict=True):
-        decoded[index] = symbols
-    symbols_of = iter(decoded)
+    places = [f'tensor "{names[index]}"' for index in range(len(coded.tensors))]
+    symbols = _decode_streams(coded, places, threads)
+    placed = iter(place_nonzeros([_scan_of(*pair) for pair in _sparse(coded.tensors, symbols)], threads))
     tensors: list[Tensor] = []
     model = ContextModel()
-    for index, tensor in enumerate(coded.tensors):
-        place = f'tensor "{names[index]}"'
-        if isinstance(tensor, CodedContexts):
-            streams_coded = (tensor.mask, tensor.values)
-            tensors.append(model.decode(tensor.shape, coded.codebooks[tensor.codebook], streams_coded, place))
+    for tensor, streams, place in zip(coded.tensors, symbols, places, strict=True):
+        if isinstance(tensor, CodedFloat):
+            tensors.append(decode_float(tensor, place))
             continue
-        mine = [next(symbols_of) for _ in streams_of(tensor)]
-        tensors.append(_decode_tensor(tensor, mine, coded.codebooks, place))
+        codebook = coded.codebooks[tensor.codebook]
+        if isinstance(tensor, CodedContexts):
+            tensors.append(model.decode(tensor.shape, codebook, (tensor.mask, tensor.values), place))
+            continue
+        _check_values(tensor, streams[-1], codebook, place)
+        if isinstance(tensor, CodedCodes):
+            positions = np.flatnonzero(streams[0]).astype(np.int64)
+            codes = streams[0][positions] - np.uint16(1)
+        else:
+            positions, codes = next(placed) or scan_in_numpy(_scan_of(tensor, streams), place)
+        tensors.append(SharedTensor(tensor.shape, positions, codes, codebook))
     return tuple(tensors)
 
 
-def _decode_tensor(
-    tensor: CodedFloat | CodedCodes | CodedSparse,
-    symbols: list[np.ndarray],
-    codebooks: Sequence[np.ndarray],
-    place: str,
-) -> Tensor:
-    if isinstance(tensor, CodedFloat):
-        return decode_float(tensor, place)
-    codebook = codebooks[tensor.codebook]
-    if symbols[-1].size and int(symbols[-1].max()) > len(codebook):
-        raise MalformedBundle(f"{place}: value symbol {int(symbols[-1].max())}, must be <= {len(codebook)}")
-    if isinstance(tensor, CodedCodes):
-        positions = np.flatnonzero(symbols[0]).astype(np.int64)
-        return SharedTensor(tensor.shape, positions, symbols[0][positions] - np.uint16(1), codebook)
-    return _decode_sparse(tensor, symbols[0], symbols[1], codebook, place)
+def _decode_streams(coded: CodedBundle, places: Sequence[str], threads: int) -> list[list[np.ndarray]]:
+    """The symbols uint16 of each tensor's streams."""
+    streams = [
+        (stream, place)
+        for tensor, place in zip(coded.tensors, places, strict=True)
+        for stream in streams_of(tensor)
+        if stream.count
+    ]
+    present = decode_streams(
+        [stream for stream, _ in streams], coded.tables, coded.lane_log2, [place for _, place in streams], threads
+    )
+    arrays, none = iter(present), np.zeros(0, dtype=np.uint16)
+    return [[next(arrays) if stream.count else none for stream in streams_of(tensor)] for tensor in coded.tensors]
+
+
+def _sparse(
+    tensors: Sequence[CodedTensor], symbols: Sequence[list[np.ndarray]]
+) -> Iterator[tuple[CodedSparse, list[np.ndarray]]]:
+    for tensor, streams in zip(tensors, symbols, strict=True):
+        if isinstance(tensor, CodedSparse):
+            yield tensor, streams
+
+
+def _scan_of(tensor: CodedSparse, streams: list[np.ndarray]) -> SparseSymbols:
+    gaps, values = streams
+    return SparseSymbols(tensor.shape, tensor.layout, tensor.gap_limit, gaps, values)
+
+
+def _check_values(tensor: CodedCodes | CodedSparse, values: np.ndarray, codebook: np.ndarray, place: str) -> None:
+    if values.size and int(values.max()) > len(codebook):
+        raise MalformedBundle(f"{place}: value symbol {int(values.max())}, must be <= {len(codebook)}")
+    if isinstance(tensor, CodedSparse) and values.size and int(values.min()) == 0:
+        raise MalformedBundle(f"{place}: value symbol 0, must be >= 1 where gaps say what is zero")
 
 
 def decode_float(tensor: CodedFloat, place: str) -> FloatTensor | AffineTensor:
@@ -81,18 +99,3 @@ def decode_float(tensor: CodedFloat, place: str) -> FloatTensor | AffineTensor:
     if not np.isfinite(values).all():
         raise MalformedBundle(f"{place}: a value is not finite, must be")
     return FloatTensor(values)
-
-
-def _decode_sparse(
-    tensor: CodedSparse, gaps: np.ndarray, values: np.ndarray, codebook: np.ndarray, place: str
-) -> SharedTensor:
-    if values.size and int(values.min()) == 0:
-        raise MalformedBundle(f"{place}: value symbol 0, must be >= 1 where gaps say what is zero")
-    scanned = decode_gaps(gaps, tensor.gap_limit, tensor.values.count, math.prod(tensor.shape), place)
-    if tensor.layout is Layout.CSR:
-        return SharedTensor(tensor.shape, scanned, values - np.uint16(1), codebook)
-    positions = row_major_positions(scanned, tensor.shape, tensor.layout)
-    # Columns rise already; 16 bits make numpy sort the rows by radix, ten times as fast as by comparison.
-    rows = scanned % tensor.shape[0]
-    order = np.argsort(rows.astype(np.uint16) if tensor.shape[0] <= 1 << 16 else rows, kind="stable")
-    return SharedTensor(tensor.shape, positions[order], values[order] - np.uint16(1), codebook)

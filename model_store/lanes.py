@@ -48,7 +48,11 @@ def encode_stream(symbols: np.ndarray, index: int, table: HuffmanTable, lane_log
 
 
 def decode_streams(
-    streams: Sequence[CodedStream], tables: Sequence[HuffmanTable], lane_log2: int, places: Sequence[str]
+    streams: Sequence[CodedStream],
+    tables: Sequence[HuffmanTable],
+    lane_log2: int,
+    places: Sequence[str],
+    threads: int = 1,
 ) -> list[np.ndarray]:
     """Decode all streams at once into uint16 arrays of their symbols.
 
@@ -65,7 +69,7 @@ def decode_streams(
     counts = [lane_counts(stream.count, lane_log2) for stream in streams]
     lanes, ends = locate_lanes(streams, counts)
     lookup = np.concatenate([table.lookup() for table in tables])
-    symbols, reached = decode_lanes(lanes, b"".join(stream.payload for stream in streams), lookup)
+    symbols, reached = decode_lanes(lanes, b"".join(stream.payload for stream in streams), lookup, threads)
     decoded = []
     lane, symbol = 0, 0
     for stream, place, mine in zip(streams, places, counts, strict=True):

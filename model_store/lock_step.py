@@ -21,6 +21,9 @@ def _find_decoder() -> Callable[..., None] | None:
 
 _decode = _find_decoder()
 
+_SYMBOLS_A_THREAD = 1 << 16
+_MOST_THREADS = 64
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lanes:
@@ -37,11 +40,12 @@ class Lanes:
     tables: np.ndarray
 
 
-def decode_lanes(lanes: Lanes, payload: bytes, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def decode_lanes(lanes: Lanes, payload: bytes, lookup: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Decode lanes, whatever bits they hold: behind its end the payload reads as zeros.
 
     Args:
         lookup: uint16 [tables * 2**MAX_CODE_LENGTH], `HuffmanTable.lookup` of each table, one after the other.
+        threads: that share the lanes, where they are worth it.
 
     Returns:
         The symbols uint16 of all lanes, one after the other, and the bit int64 behind the last one of each.
@@ -51,8 +55,14 @@ def decode_lanes(lanes: Lanes, payload: bytes, lookup: np.ndarray) -> tuple[np.n
     symbols = np.empty(int(lanes.counts.sum()), dtype=np.uint16)
     ends = np.empty_like(lanes.starts)
     data = np.frombuffer(payload, dtype=np.uint8)
-    _decode(data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends)
+    sharing = threads_for(len(symbols), threads)
+    _decode(data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends, sharing)
     return symbols, ends
+
+
+def threads_for(symbols: int, threads: int) -> int:
+    """How many of some threads so many symbols are worth: to begin one takes as long as some ten thousand of them."""
+    return max(1, min(threads, _MOST_THREADS, symbols // _SYMBOLS_A_THREAD))
 
 
 def lock_step(lanes: Lanes, payload: bytes, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

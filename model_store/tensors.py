@@ -163,5 +163,5 @@ def check_codebook(codebook: np.ndarray, place: str) -> None:
         raise MalformedBundle(f"{place}: codebook is {codebook.dtype} of rank {codebook.ndim}, must be float16, rank 1")
     if not 1 <= len(codebook) <= MAX_CODEBOOK_ENTRIES:
         raise BundleTooLarge(f"{place}: codebook of {len(codebook)} entries, must be 1..{MAX_CODEBOOK_ENTRIES}")
-    if not np.isfinite(codebook).all() or np.any(codebook == 0) or np.any(np.diff(codebook.astype(np.float64)) <= 0):
+    if not np.isfinite(codebook).all() or not codebook.all() or np.any(codebook[1:] <= codebook[:-1]):
         raise MalformedBundle(f"{place}: codebook must rise strictly, be finite and hold no 0")

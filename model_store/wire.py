@@ -41,16 +41,20 @@ class Reader:
 
     def varint(self, field: str, low: int, high: int) -> int:
         """An unsigned LEB128 integer in its shortest form, within low..high."""
-        value = 0
-        for index in range(MAX_VARINT_BYTES):
-            byte = self.byte(field)
-            value |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:
-                if byte == 0 and index > 0:
-                    raise MalformedBundle(f"{self.place}: {field} is not in its shortest form")
-                break
-        else:
-            raise BundleTooLarge(f"{self.place}: {field} is longer than {MAX_VARINT_BYTES} bytes")
+        data, position, size = self._data, self._position, len(self._data)
+        value, shift, byte = 0, 0, 0x80
+        while byte >= 0x80:  # a bundle has thousands of these, most of one or two bytes
+            if shift == 7 * MAX_VARINT_BYTES:
+                raise BundleTooLarge(f"{self.place}: {field} is longer than {MAX_VARINT_BYTES} bytes")
+            if position == size:
+                raise TruncatedBundle(f"{self.place}: {field} needs 1 bytes, 0 are left")
+            byte = data[position]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            position += 1
+        if byte == 0 and shift > 7:
+            raise MalformedBundle(f"{self.place}: {field} is not in its shortest form")
+        self._position = position
         if value > high:
             raise BundleTooLarge(f"{self.place}: {field} = {value}, must be <= {high}")
         if value < low:

@@ -152,7 +152,7 @@ def _build_models(settings: Settings, store: BundleStore, metrics: Metrics, queu
         return compile_plan(bundle, settings.device, settings.threads, settings.precision)
 
     def decode(coded: CodedBundle) -> Bundle:
-        return decode_for(settings.device, coded)
+        return decode_for(settings.device, coded, settings.threads)
 
     residency = Residency(settings.max_resident_bytes, enter, leave, metrics.models.evictions.inc)
     metrics.models.watch(lambda: residency.resident_bytes, settings.max_resident_bytes)

@@ -85,9 +85,12 @@ def read_tensors(reader: Reader, payload: Reader) -> tuple[int, tuple[CodedTenso
     return lane_log2, tensors
 
 
+_LAYOUTS = frozenset(Layout)
+
+
 def _read_tensor(reader: Reader, payload: Reader, lane_log2: int, number: int) -> CodedTensor:
     code = reader.byte(f"layout of tensor {number}")
-    if code not in list(Layout):
+    if code not in _LAYOUTS:
         raise UnsupportedBundle(f"{reader.place}: layout {code} of tensor {number}, must be 0..{max(Layout)}")
     layout = Layout(code)
     rank = reader.varint(f"rank of tensor {number}", 1, MAX_RANK)
@@ -142,7 +145,8 @@ class _StreamReader:
         counts = lane_counts(count, self.lane_log2).tolist()
         if len(counts) > self.reader.remaining:
             raise MalformedBundle(f"{place}: {len(counts)} lanes, must fit {self.reader.remaining} bytes")
-        lane_bits = tuple(self.reader.varint(f"a lane of {place}", c, MAX_CODE_LENGTH * c) for c in counts)
+        lane, varint = f"a lane of {place}", self.reader.varint
+        lane_bits = tuple(varint(lane, count, MAX_CODE_LENGTH * count) for count in counts)
         return CodedStream(table, count, lane_bits, self.payload.take(payload_size(lane_bits), place))
 
 

@@ -43,7 +43,7 @@ def compile_plan(bundle: Bundle, device: str = "cpu", threads: int = 1, precisio
     return TorchPlan(bundle, device, TorchOptions(precision))
 
 
-def decode_for(device: str, coded: CodedBundle) -> Bundle:
+def decode_for(device: str, coded: CodedBundle, threads: int = 1) -> Bundle:
     """Decode a bundle's weights where they will be used: on the device, if it is not the CPU.
 
     Raises:
@@ -51,7 +51,7 @@ def decode_for(device: str, coded: CodedBundle) -> Bundle:
         MalformedBundle: a stream does not decode to what its tensor says.
     """
     if device == "cpu":
-        return decode_coded(coded)
+        return decode_coded(coded, threads)
     with _naming_what_is_missing(device):
         from service.engine.gpu import decode_on
     return decode_on(device, coded)

@@ -29,6 +29,7 @@ class Builder:
         input: int,
         output: _Sides,
         positions: npt.NDArray[np.int64],
+        codes: npt.NDArray[np.uint16],  # of `values`; none where there is a value for every position
         values: _Floats,
         scale: _Floats,
         bias: _Floats,

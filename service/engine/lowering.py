@@ -17,7 +17,7 @@ import numpy as np
 
 from model_store.bundle import Bundle
 from model_store.graph import Graph, Node
-from model_store.shapes import Shape, infer_shapes
+from model_store.shapes import Shape
 from model_store.tensors import Tensor
 from service.engine.plan import Array
 
@@ -61,8 +61,7 @@ class Step:
 
 def lower(bundle: Bundle) -> tuple[Step, ...]:
     """Steps in execution order; the last one makes the logits."""
-    shapes = infer_shapes(bundle.graph, [tensor.shape for tensor in bundle.tensors], bundle.preprocessing.input_shape)
-    return _free_early(_fuse(bundle.graph, bundle.tensors, shapes))
+    return _free_early(_fuse(bundle.graph, bundle.tensors, bundle.shapes()))
 
 
 def _fuse(graph: Graph, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> list[Step]:

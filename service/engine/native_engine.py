@@ -20,6 +20,7 @@ from service.errors import EngineUnavailable
 _Sides = tuple[int, int, int]
 
 _NO_FLOATS = np.zeros(0, dtype=np.float32)
+_NO_CODES = np.zeros(0, dtype=np.uint16)
 _NO_BOUNDS = (-math.inf, math.inf)
 _ONES = (1, 1, 1)
 
@@ -114,7 +115,7 @@ def _sides(shape: Shape) -> _Sides:
 
 def _convolution(builder: _native.Builder, step: Step, numbers: Mapping[int, int], inputs: list[_Sides]) -> int:
     assert step.weight is not None  # Node checks it
-    positions, values = _nonzeros(step.weight)
+    positions, codes, values = _nonzeros(step.weight)
     linear = step.node.operator == "Gemm"
     kernel = (1, 1) if linear else step.weight.shape[2:]
     pads = (0, 0) if linear else step.node.ints("pads")[:2]
@@ -122,6 +123,7 @@ def _convolution(builder: _native.Builder, step: Step, numbers: Mapping[int, int
         numbers[step.inputs[0]],
         _sides(step.shape),
         positions,
+        codes,
         values,
         _NO_FLOATS if step.scale is None else step.scale,
         _NO_FLOATS if step.bias is None else step.bias,
@@ -135,14 +137,17 @@ def _convolution(builder: _native.Builder, step: Step, numbers: Mapping[int, int
     )
 
 
-def _nonzeros(weight: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Row-major positions int64 and values float32 of what is not zero."""
+def _nonzeros(weight: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of what is not zero: row-major positions int64; codes uint16 and the values float32 that they index, or no codes
+    and a value for every position."""
+    if isinstance(weight, SharedTensor) and weight.nonzeros:
+        return weight.positions, weight.codes, weight.codebook.astype(np.float32)
     if isinstance(weight, SharedTensor):
-        return weight.positions, weight.codebook.astype(np.float32)[weight.codes]
+        return weight.positions, weight.codes, _NO_FLOATS
     assert isinstance(weight, FloatTensor)
     flat = weight.to_dense().reshape(-1)
     positions = np.flatnonzero(flat).astype(np.int64)
-    return positions, flat[positions]
+    return positions, _NO_CODES, flat[positions]
 
 
 def _residual(step: Step, numbers: Mapping[int, int]) -> int:

@@ -1,11 +1,13 @@
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model_store import contexts as module
 from model_store.contexts import ContextModel, density_level, symbol_classes
 from model_store.errors import MalformedBundle
 from model_store.tensors import SharedTensor
@@ -134,3 +136,107 @@ def test_streams_of_another_shape_or_codebook_are_refused() -> None:
             ContextModel().decode(shape, tensor.codebook, streams, "here")
     with pytest.raises(MalformedBundle, match=re.escape("here: the coded bits")):
         ContextModel().decode(tensor.shape, tensor.codebook[:1], streams, "here")
+
+
+def outcomes(tensors: list[SharedTensor], streams: list[tuple[bytes, bytes]]) -> list[object]:
+    """What each tensor decodes to, one after the other, up to the first refusal; and what was learnt."""
+    model, found = ContextModel(), list[object]()
+    try:
+        for tensor, parts in zip(tensors, streams, strict=True):
+            decoded = model.decode(tensor.shape, tensor.codebook, parts, "here")
+            found.append((decoded.positions.tolist(), decoded.codes.tolist()))
+            found += [array.tolist() for array in model.bits_of_mask().learnt()]
+    except MalformedBundle as error:
+        found.append(str(error))
+    return found
+
+
+def in_python(tensors: list[SharedTensor], streams: list[tuple[bytes, bytes]]) -> list[object]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_decode", None)
+        return outcomes(tensors, streams)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SHAPES), st.floats(0, 1), st.sampled_from((1, 2, 7, 40))), min_size=1, max_size=3
+    ),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+def test_both_decoders_read_and_refuse_alike(
+    kinds: list[tuple[tuple[int, ...], float, int]], seed: int, damaged: bool
+) -> None:
+    generator = np.random.default_rng(seed)
+    tensors = [random_shared(generator, shape, density, entries) for shape, density, entries in kinds]
+    model = ContextModel()
+    streams = [model.encode(tensor) for tensor in tensors]
+    if damaged:
+        victim, part = int(generator.integers(len(streams))), int(generator.integers(2))
+        parts = [bytearray(stream) for stream in streams[victim]]
+        if parts[part]:
+            at = int(generator.integers(len(parts[part])))
+            parts[part][at] ^= int(generator.integers(1, 256))
+            del parts[part][at + int(generator.integers(1, 9)) :]
+        streams[victim] = (bytes(parts[0]), bytes(parts[1]))
+    assert outcomes(tensors, streams) == in_python(tensors, streams)
+
+
+@pytest.mark.parametrize(
+    ("shape", "streams", "book", "message"),
+    [
+        ((1, 2), (b"", b""), BOOK, "here: the coded bits end before what they stand for"),
+        ((1, 2), ("short", b""), BOOK, "here: the coded bits end before what they stand for"),
+        ((1, 1), ("whole", "whole"), BOOK, "here: the coded bits do not end where what they stand for ends"),
+        ((1, 2), ("whole", "whole"), BOOK[:3], "here: value symbol 4, must be <= 3"),
+    ],
+)
+def test_both_decoders_give_the_same_reason(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], streams: tuple[object, object], book: object, message: str
+) -> None:
+    assert isinstance(book, np.ndarray)
+    whole = ContextModel().encode(SharedTensor((1, 2), np.arange(2), np.array([3, 0], np.uint16), BOOK))
+    choice = {"whole": whole, "short": tuple(stream[:3] for stream in whole)}
+    parts = [choice[kind][at] if isinstance(kind, str) else kind for at, kind in enumerate(streams)]
+    for decoder in (module._decode, None):
+        monkeypatch.setattr(module, "_decode", decoder)
+        with pytest.raises(MalformedBundle) as caught:
+            ContextModel().decode(shape, book, (parts[0], parts[1]), "here")
+        assert str(caught.value) == message
+
+
+def test_python_takes_over_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor = random_shared(np.random.default_rng(0), (6, 4, 3, 3), 0.4)
+    monkeypatch.setitem(sys.modules, "model_store._lanes_native", None)
+    monkeypatch.setattr(module, "_decode", module._find_decoder())
+    assert module._decode is None
+    assert round_trip([tensor])[0].positions.tolist() == tensor.positions.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": (0, 1, 1, 1)}, "shape"),
+        ({"shape": (1, 1, 1, 0)}, "shape"),
+        ({"shape": (1 << 40, 1 << 40, 1, 1)}, "shape"),
+        ({"depth": 17}, "depth"),
+        ({"depth": -1}, "depth"),
+        ({"depth": 0, "value_contexts": 25}, "classes"),
+        ({"classes": []}, "classes"),
+        ({"classes": [0, 5]}, "class"),
+        ({"mask_contexts": 379}, "learnt"),
+        ({"value_contexts": 49}, "learnt"),
+        ({"count": 128}, "count"),
+    ],
+)
+def test_the_extension_refuses_what_does_not_fit(change: dict[str, object], message: str) -> None:
+    native = pytest.importorskip("model_store._lanes_native", reason="built without a compiler")
+    fits = {"shape": (1, 1, 1, 1), "depth": 1, "classes": [0, 2, 4], "count": 0}
+    given_ = fits | {"mask_contexts": 380, "value_contexts": 50} | change
+    learnt = [np.full(given_["mask_contexts"], 1 << 15, np.uint16), np.zeros(given_["mask_contexts"], np.uint8)]
+    learnt += [np.full(given_["value_contexts"], 1 << 15, np.uint16), np.zeros(given_["value_contexts"], np.uint8)]
+    learnt[3][-1] = given_["count"]
+    classes = np.array(given_["classes"], np.uint8)
+    with pytest.raises(ValueError, match=message):
+        native.contexts(given_["shape"], classes, given_["depth"], b"\1\0\0", b"", *learnt)

@@ -12,7 +12,7 @@ from model_store.errors import MalformedBundle
 from model_store.huffman import HuffmanTable, fit_table
 from model_store.lanes import CodedStream, decode_streams, encode_stream
 from model_store.limits import MAX_CODE_LENGTH
-from model_store.lock_step import Lanes, decode_lanes, lock_step
+from model_store.lock_step import Lanes, decode_lanes, lock_step, threads_for
 
 _lanes_native = pytest.importorskip("model_store._lanes_native", reason="built without a compiler")
 
@@ -28,8 +28,8 @@ def some_tables() -> list[HuffmanTable]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=300), st.integers(0, 2**32 - 1), st.integers(1, 13))
-def test_both_decoders_read_any_bits_alike(payload: bytes, seed: int, lanes: int) -> None:
+@given(st.binary(max_size=300), st.integers(0, 2**32 - 1), st.integers(1, 13), st.integers(1, 5))
+def test_both_decoders_read_any_bits_alike(payload: bytes, seed: int, lanes: int, threads: int) -> None:
     generator = np.random.default_rng(seed)
     tables = [some_tables()[index] for index in generator.integers(0, 6, 3)]
     lookup = np.concatenate([table.lookup() for table in tables])
@@ -38,7 +38,10 @@ def test_both_decoders_read_any_bits_alike(payload: bytes, seed: int, lanes: int
         generator.integers(1, 400, lanes),
         generator.integers(0, 3, lanes),
     )
-    for got, expected in zip(decode_lanes(where, payload, lookup), lock_step(where, payload, lookup), strict=True):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SYMBOLS_A_THREAD", 1)
+        native = decode_lanes(where, payload, lookup, threads)
+    for got, expected in zip(native, lock_step(where, payload, lookup), strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
@@ -100,15 +103,32 @@ def test_the_extension_refuses_what_does_not_fit(change: dict[str, list[int]], m
     lookup = HuffmanTable((1, 1)).lookup()
     symbols, ends = np.zeros(2, np.uint16), np.zeros(1, np.int64)
     with pytest.raises(ValueError, match=message):
-        _lanes_native.decode(np.zeros(1, np.uint8), lookup, *numbers, symbols, ends)
+        _lanes_native.decode(np.zeros(1, np.uint8), lookup, *numbers, symbols, ends, 1)
 
 
 def test_the_extension_refuses_a_table_with_a_length_of_0() -> None:
     one = np.zeros(1, np.int64)
     with pytest.raises(ValueError, match="code length"):
         _lanes_native.decode(
-            np.zeros(1, np.uint8), np.zeros(4096, np.uint16), one, one, one, np.zeros(0, np.uint16), one
+            np.zeros(1, np.uint8), np.zeros(4096, np.uint16), one, one, one, np.zeros(0, np.uint16), one, 1
         )
+
+
+@pytest.mark.parametrize("threads", [0, 257])
+def test_the_extension_refuses_a_wrong_number_of_threads(threads: int) -> None:
+    one = np.zeros(1, np.int64)
+    with pytest.raises(ValueError, match="threads"):
+        _lanes_native.decode(
+            np.zeros(1, np.uint8), HuffmanTable((1, 1)).lookup(), one, one, one, np.zeros(0, np.uint16), one, threads
+        )
+
+
+@pytest.mark.parametrize(
+    ("symbols", "threads", "expected"),
+    [(0, 4, 1), (1 << 17, 1, 1), (1 << 17, 4, 2), (1 << 20, 4, 4), (1 << 30, 99, 64)],
+)
+def test_few_symbols_are_not_worth_many_threads(symbols: int, threads: int, expected: int) -> None:
+    assert threads_for(symbols, threads) == expected
 
 
 def test_numpy_takes_over_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

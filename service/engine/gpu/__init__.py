@@ -24,4 +24,4 @@ def decode_on(device: str, coded: CodedBundle) -> Bundle:
     """
     found = find_device(device)
     with using(found):
-        return decode_coded(coded, lambda given: decode_tensors_on(found, given))
+        return decode_coded(coded, decode=lambda given: decode_tensors_on(found, given))

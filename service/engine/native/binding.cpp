@@ -47,10 +47,15 @@ class Builder {
     explicit Builder(const Sides& input) : network_(shape_of(input)) {}
 
     int64_t convolution(int64_t input, const Sides& output, const Vector1<int64_t>& positions,
-                        const Vector1<float>& values, const Vector1<float>& scale, const Vector1<float>& bias,
-                        const Pair& kernel, const Pair& strides, const Pair& dilations, const Pair& pads, int64_t group,
-                        int64_t residual, const Bounds& bounds) {
-        require(positions.size() == values.size(), "convolution: positions and values");
+                        const Vector1<uint16_t>& codes, const Vector1<float>& values, const Vector1<float>& scale,
+                        const Vector1<float>& bias, const Pair& kernel, const Pair& strides, const Pair& dilations,
+                        const Pair& pads, int64_t group, int64_t residual, const Bounds& bounds) {
+        const bool coded = codes.size() > 0;
+        require(positions.size() == (coded ? codes.size() : values.size()), "convolution: positions and values");
+        const uint16_t *const first = codes.data(), *const end = first + codes.size();
+        uint16_t largest = 0;
+        for (const uint16_t* code = first; code < end; ++code) largest = std::max(largest, *code);
+        require(!coded || largest < values.size(), "convolution: codes");
         check_residual(residual, output);
         Window window;
         window.input = network_.shape(input);
@@ -61,8 +66,9 @@ class Builder {
         std::tie(window.pad_top, window.pad_left) = pads;
         window.group = group;
         ConvolutionSpec spec{input, residual, window, floats_of(bias), std::get<0>(bounds), std::get<1>(bounds)};
-        auto layer = std::make_unique<Convolution>(std::move(spec), positions.data(), values.data(),
-                                                   static_cast<int64_t>(positions.size()), floats_of(scale));
+        const NonZeros nonzeros{positions.data(), coded ? codes.data() : nullptr, values.data(),
+                                static_cast<int64_t>(positions.size())};
+        auto layer = std::make_unique<Convolution>(std::move(spec), nonzeros, floats_of(scale));
         return network_.add(std::move(layer), shape_of(output));
     }
 
@@ -153,8 +159,8 @@ class Builder {
         require(kernels != nullptr, "compile: this machine cannot run that instruction set");
         require(!compiled_, "compile: once only");
         compiled_ = true;
-        Plan* plan = new Plan(std::move(network_), *kernels, threads);
-        return plan;
+        nb::gil_scoped_release released;
+        return new Plan(std::move(network_), *kernels, threads);
     }
 
   private:

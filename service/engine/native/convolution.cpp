@@ -10,6 +10,7 @@ namespace csrve {
 namespace {
 
 constexpr int64_t kGroupRows = 128;  // whose sums fit the second level beside the input's blocks
+constexpr int64_t kLineFloats = 16;  // of the caches
 constexpr double kManyShare = 3;     // of batches against single pictures, when the blocks are chosen for both
 
 // Cycles, as measured on Zen 5; other processors differ in the numbers, not in their order.
@@ -56,11 +57,10 @@ struct Convolution::Tiling : Schedule {
     Destinations destinations;
 };
 
-Convolution::Convolution(ConvolutionSpec spec, const int64_t* positions, const float* values, int64_t nonzeros,
-                         const std::vector<float>& scale)
+Convolution::Convolution(ConvolutionSpec spec, const NonZeros& nonzeros, const std::vector<float>& scale)
     : spec_(std::move(spec)) {
-    check(spec_.window, scale, spec_.bias, nonzeros);
-    rows_ = SparseRows(spec_.window, positions, values, nonzeros, scale);
+    check(spec_.window, scale, spec_.bias, nonzeros.count);
+    rows_ = SparseRows(spec_.window, nonzeros, scale);
     inputs = {spec_.input};
     if (spec_.residual >= 0) inputs.push_back(spec_.residual);
 }
@@ -127,9 +127,9 @@ void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int thread
     const int64_t rows = rows_.rows(), for_threads = std::min<int64_t>(threads, Frame::ceiling(rows, 8));
     const int64_t block_channels = choose_block(single, many);
     single_ = cheapest(single, block_channels).layout;
-    rows_.arrange(block_channels, std::max(Frame::ceiling(rows, kGroupRows), for_threads));
-    rows_.locate(layouts[0].places(window, input_.frame),
-                 single_.channel ? single_.places(window, input_.frame) : std::vector<int32_t>());
+    rows_.arrange(block_channels, std::max(Frame::ceiling(rows, kGroupRows), for_threads),
+                  layouts[0].places(window, input_.frame),
+                  single_.channel ? single_.places(window, input_.frame) : std::vector<int32_t>());
 }
 
 Walk Convolution::walk(const Layout& layout, const Kernels& kernels) const {
@@ -234,6 +234,34 @@ const float* Convolution::input(const Pass& pass, const Tiling& tiling, Worker& 
     return worker.copies;
 }
 
+// With many lanes a layer's values pass the second level, and its loads follow no pattern that the processor foresees.
+// So that level is asked for what the tile adds and writes, and, where the next task is known to be ours, for what that
+// reads. The empty assembly keeps GCC from dropping the call: to fetch is no effect in its eyes.
+void Convolution::fetch_targets(const TileJob& job) const {
+    __asm__ volatile("");
+    if (!job.places) return;
+    const int64_t rows = job.rows * rows_.row_channels(), last = std::min(job.channels, job.first_channel + rows);
+    for (int64_t channel = job.first_channel; channel < last; ++channel)
+        for (int vector = 0; vector < job.tile_rows * job.vectors; ++vector) {
+            __builtin_prefetch(job.output + channel * job.output_channel + job.places[vector].target, 1, 2);
+            if (!job.residual) continue;
+            __builtin_prefetch(job.residual + channel * job.residual_channel + job.places[vector].residual, 0, 2);
+        }
+}
+
+void Convolution::fetch_input(const Pass& pass, const Layout& layout, const Tile& tile) const {
+    __asm__ volatile("");
+    const Window& window = spec_.window;
+    if (window.strides()) return;
+    const int64_t rows = window.rows_under(tile.rows), columns = (window.kernel_x - 1) * window.dilation_x;
+    const int64_t floats = tile.vectors * pass.kernels.width + columns * pass.lanes;
+    for (int64_t channel = 0; channel < window.input.channels; ++channel) {
+        const float* place = pass.channel(input_, channel) + tile.position;
+        for (int64_t row = 0; row < rows; ++row, place += layout.row)
+            for (int64_t at = 0; at < floats; at += kLineFloats) __builtin_prefetch(place + at, 0, 2);
+    }
+}
+
 void Convolution::run(const Pass& pass, const Schedule& schedule) const {
     const Tiling& tiling = static_cast<const Tiling&>(schedule);
     if (copies_) relayout(pass);
@@ -259,6 +287,10 @@ void Convolution::run(const Pass& pass, const Schedule& schedule) const {
         job.high = spec_.high;
         job.output = pass.at(output_);
         job.sums = worker.scratch;
+        if (pass.lanes > 1) fetch_targets(job);
+        const bool last = (task + 1) % groups == 0;
+        if (pass.lanes > 1 && !pass.pool && last && task + 1 < tiles * groups)
+            fetch_input(pass, tiling.layout, tiling.tiles[(task + 1) / groups]);
         pass.kernels.tile(job);
     });
 }

@@ -16,10 +16,8 @@ struct ConvolutionSpec {
 
 class Convolution : public Layer {
   public:
-    // Non-zeros [outputs, inputs / group, kernel_y, kernel_x], row-major, strictly rising; `scale` is empty or one an
-    // output channel. Throws std::invalid_argument where the parts do not fit each other.
-    Convolution(ConvolutionSpec spec, const int64_t* positions, const float* values, int64_t nonzeros,
-                const std::vector<float>& scale);
+    // `scale` is empty or one an output channel. Throws std::invalid_argument where the parts do not fit each other.
+    Convolution(ConvolutionSpec spec, const NonZeros& nonzeros, const std::vector<float>& scale);
 
     void demand(std::vector<Demand>& demands) const override;
     const Frame* private_frame(const std::vector<Place>& places) override;
@@ -42,6 +40,8 @@ class Convolution : public Layer {
     const Way& cheapest(const std::vector<Way>& ways, int64_t block_channels) const;
     int64_t choose_block(const std::vector<Way>& single, const std::vector<Way>& many) const;
     void relayout(const Pass& pass) const;
+    void fetch_targets(const TileJob& job) const;
+    void fetch_input(const Pass& pass, const Layout& layout, const Tile& tile) const;
     const float* input(const Pass& pass, const Tiling& tiling, Worker& worker) const;
 
     ConvolutionSpec spec_;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <limits>
 #include <new>
 #include <stdexcept>
@@ -14,6 +15,21 @@ constexpr int64_t kMaxLanes = 16;
 constexpr int64_t kMaxPixels = int64_t{1} << 31;        // of one image: 8 GiB of activations
 constexpr int64_t kWorkspaceFloats = int64_t{1} << 28;  // beyond 1 GiB fewer images run side by side
 constexpr std::align_val_t kAlignment{64};
+
+// The time in which one caller has the threads, if it gets them.
+class Turn {
+  public:
+    explicit Turn(ThreadPool& pool) : pool_(pool), entered_(pool.enter()) {}
+    Turn(const Turn&) = delete;
+    ~Turn() {
+        if (entered_) pool_.leave();
+    }
+    bool entered() const { return entered_; }
+
+  private:
+    ThreadPool& pool_;
+    const bool entered_;
+};
 
 }  // namespace
 
@@ -101,7 +117,32 @@ void Plan::lay_out(std::vector<Demand>& values) {
     int64_t pixels = 0;
     for (int64_t mine : slot_pixels_) pixels += mine;
     max_lanes_ = std::max<int64_t>(1, std::min(kMaxLanes, kWorkspaceFloats / pixels));
-    for (const auto& layer : layers_) layer->prepare(kernels_, max_lanes_, pool_.threads());
+    prepare_layers();
+}
+
+// On all threads, the last layers first, because they tend to have the most weights.
+void Plan::prepare_layers() {
+    struct Job {
+        Plan* plan;
+        std::vector<std::exception_ptr> failures;
+    } job{this, std::vector<std::exception_ptr>(layers_.size())};
+    auto prepare = [](void* context, int64_t task, int) {
+        Job* mine = static_cast<Job*>(context);
+        Plan* plan = mine->plan;
+        const size_t layer = plan->layers_.size() - 1 - static_cast<size_t>(task);
+        try {
+            plan->layers_[layer]->prepare(plan->kernels_, plan->max_lanes_, plan->pool_.threads());
+        } catch (...) {
+            mine->failures[layer] = std::current_exception();
+        }
+    };
+    const int64_t count = static_cast<int64_t>(layers_.size());
+    if (const Turn turn(pool_); turn.entered())
+        pool_.run(count, prepare, &job);
+    else
+        for (int64_t task = 0; task < count; ++task) prepare(&job, task, 0);
+    for (const std::exception_ptr& failure : job.failures)
+        if (failure) std::rethrow_exception(failure);
 }
 
 int Plan::take_slot(const Frame& frame) {
@@ -142,25 +183,45 @@ int64_t Plan::choose_lanes(int64_t count) {
 void Plan::run(const float* pictures, int64_t count, float* logits, double* seconds) {
     const int64_t whole = count / max_lanes_ * max_lanes_, rest = count - whole;
     const int64_t picture = input_.frame.channels * input_.frame.height * input_.frame.width;
-    if (whole) run_in_lanes(max_lanes_, pictures, whole, logits, seconds);
-    if (rest) run_in_lanes(choose_lanes(rest), pictures + whole * picture, rest, logits + whole * classes(), seconds);
+    if (whole) run_in_lanes(max_lanes_, {pictures, whole, logits}, seconds);
+    if (rest) run_in_lanes(choose_lanes(rest), {pictures + whole * picture, rest, logits + whole * classes()}, seconds);
 }
 
-void Plan::run_in_lanes(int64_t lanes, const float* pictures, int64_t count, float* logits, double* seconds) {
+// Where there is a sub-batch for every thread, each runs whole sub-batches alone: nothing to wait for, and what a layer
+// wrote is still in the core's own cache when the next one reads it. What is left over they run together.
+void Plan::run_in_lanes(int64_t lanes, const Batch& batch, double* seconds) {
     const std::shared_ptr<const Schedules> mine = schedules(lanes);
-    std::unique_ptr<Workspace> workspace = take_workspace(lanes, *mine);
-    const bool together = pool_.enter();
-    const Pass pass{kernels_, together ? &pool_ : nullptr, lanes, workspace->places.data(), workspace->workers.data()};
-    const Frame& in = input_.frame;
-    for (int64_t first = 0; first < count; first += lanes) {
-        const int64_t part = std::min(lanes, count - first);
-        read_pictures(pass, pictures + first * in.channels * in.height * in.width, part);
-        run_layers(pass, *mine, seconds);
-        write_logits(pass, part, logits + first * classes());
+    const Turn turn(pool_);
+    const int64_t groups = Frame::ceiling(batch.count, lanes), threads = turn.entered() ? pool_.threads() : 1;
+    const int64_t apart = threads > 1 && !seconds ? groups / threads * threads : 0;
+    std::vector<std::unique_ptr<Workspace>> workspaces;
+    for (int64_t thread = 0; thread < (apart ? threads : 1); ++thread)
+        workspaces.push_back(take_workspace(lanes, *mine));
+    auto pass_of = [&](const std::unique_ptr<Workspace>& workspace, ThreadPool* pool) {
+        return Pass{kernels_, pool, lanes, workspace->places.data(), workspace->workers.data()};
+    };
+    if (apart) {
+        auto body = [&](int64_t group, int worker) {
+            run_group(pass_of(workspaces[worker], nullptr), *mine, batch, group, nullptr);
+        };
+        using Body = decltype(body);
+        pool_.run(
+            apart, [](void* context, int64_t group, int worker) { (*static_cast<Body*>(context))(group, worker); },
+            &body);
     }
-    if (together) pool_.leave();
+    for (int64_t group = apart; group < groups; ++group)
+        run_group(pass_of(workspaces[0], turn.entered() ? &pool_ : nullptr), *mine, batch, group, seconds);
     std::lock_guard<std::mutex> lock(mutex_);
-    idle_.push_back(std::move(workspace));
+    for (std::unique_ptr<Workspace>& workspace : workspaces) idle_.push_back(std::move(workspace));
+}
+
+void Plan::run_group(const Pass& pass, const Schedules& schedules, const Batch& batch, int64_t group,
+                     double* seconds) const {
+    const Frame& in = input_.frame;
+    const int64_t first = group * pass.lanes, part = std::min(pass.lanes, batch.count - first);
+    read_pictures(pass, batch.pictures + first * in.channels * in.height * in.width, part);
+    run_layers(pass, schedules, seconds);
+    write_logits(pass, part, batch.logits + first * classes());
 }
 
 void Plan::run_layers(const Pass& pass, const Schedules& schedules, double* seconds) const {

@@ -70,14 +70,23 @@ class Plan {
 
   private:
     using Schedules = std::vector<std::unique_ptr<Schedule>>;
+    struct Batch {
+        const float* pictures;
+        int64_t count;
+        float* logits;
+    };
 
     void lay_out(std::vector<Demand>& values);
+    void prepare_layers();
     int take_slot(const Frame& frame);
     std::shared_ptr<const Schedules> schedules(int64_t lanes);
     std::unique_ptr<Workspace> take_workspace(int64_t lanes, const Schedules& schedules);
     void prepare(Workspace& workspace, int64_t lanes, const Schedules& schedules) const;
     int64_t choose_lanes(int64_t count);
-    void run_in_lanes(int64_t lanes, const float* pictures, int64_t count, float* logits, double* seconds);
+    void run_in_lanes(int64_t lanes, const Batch& batch, double* seconds);
+    // Pictures group * lanes and the following ones.
+    void run_group(const Pass& pass, const Schedules& schedules, const Batch& batch, int64_t group,
+                   double* seconds) const;
     void run_layers(const Pass& pass, const Schedules& schedules, double* seconds) const;
     void read_pictures(const Pass& pass, const float* pictures, int64_t count) const;
     void write_logits(const Pass& pass, int64_t count, float* logits) const;

@@ -1,30 +1,49 @@
 #include "sparse_rows.h"
 
 #include <algorithm>
-#include <numeric>
 #include <stdexcept>
 
 namespace csrve {
 
 namespace {
 
+constexpr int64_t kFetched = 6;  // rows ahead: each lies somewhere else
+
 void require(bool condition) {
     if (!condition) throw std::invalid_argument("convolution: positions");
 }
 
-}  // namespace
-
-SparseRows::SparseRows(const Window& window, const int64_t* positions, const float* values, int64_t nonzeros,
-                       const std::vector<float>& scale)
-    : taps_(window.taps()), group_channels_(window.input.channels / window.group) {
-    read(window, positions, values, nonzeros, scale);
-    join_rows();
+// Rows by falling count, equal ones in their order; returns how many have any. A counting sort: counts are small.
+int32_t sort_rows(const std::vector<int32_t>& counts, std::vector<int32_t>& order) {
+    const int32_t most = *std::max_element(counts.begin(), counts.end());
+    if (most > UINT16_MAX) throw std::runtime_error("convolution: 65,536 non-zeros in a row's block");
+    std::vector<int32_t> next(most + 2);  // of each count, where its next row goes
+    for (const int32_t count : counts) ++next[most - count + 1];
+    for (int32_t fewer = 0; fewer <= most; ++fewer) next[fewer + 1] += next[fewer];
+    const int32_t busy = next[most];
+    order.resize(counts.size());
+    for (size_t row = 0; row < counts.size(); ++row) order[next[most - counts[row]]++] = static_cast<int32_t>(row);
+    return busy;
 }
 
-void SparseRows::read(const Window& window, const int64_t* positions, const float* values, int64_t nonzeros,
-                      const std::vector<float>& scale) {
+}  // namespace
+
+SparseRows::SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale)
+    : taps_(window.taps()), group_channels_(window.input.channels / window.group) {
+    if (nonzeros.codes)
+        read(window, nonzeros, scale, [&](int64_t at) { return nonzeros.values[nonzeros.codes[at]]; });
+    else
+        read(window, nonzeros, scale, [&](int64_t at) { return nonzeros.values[at]; });
+    if (share_columns(window.input.channels * taps_)) join_rows();
+}
+
+template <typename ValueOf>
+void SparseRows::read(const Window& window, const NonZeros& given, const std::vector<float>& scale,
+                      const ValueOf& value_of) {
     const int64_t rows = window.output.channels, columns = group_channels_ * taps_, group_rows = rows / window.group;
-    entries_.reserve(nonzeros);
+    const int64_t* const positions = given.positions;
+    const int64_t nonzeros = given.count;
+    entries_.resize(nonzeros);
     starts_.assign(1, 0);
     int64_t at = 0, before = -1;
     for (int64_t row = 0; row < rows; ++row) {
@@ -33,18 +52,34 @@ void SparseRows::read(const Window& window, const int64_t* positions, const floa
         for (; at < nonzeros && positions[at] < end; ++at) {
             require(positions[at] > before && positions[at] >= first);
             before = positions[at];
-            entries_.push_back({values[at] * factor, static_cast<int32_t>(group_column + before - first)});
+            entries_[at] = {value_of(at) * factor, static_cast<int32_t>(group_column + before - first)};
         }
         starts_.push_back(at);
     }
     require(at == nonzeros);
 }
 
+// Whether quads of rows would be three quarters full, of as many columns as there are.
+bool SparseRows::share_columns(int64_t columns) const {
+    const int64_t rows = this->rows(), nonzeros = static_cast<int64_t>(entries_.size());
+    if (rows < kQuad || nonzeros < 2 * rows) return false;
+    std::vector<int64_t> seen(columns);  // the last row of the quad that had a non-zero there
+    int64_t joined = 0;
+    for (int64_t row = 0; row < rows; row += kQuad) {
+        const int64_t last = std::min(row + kQuad, rows);
+        for (int64_t at = starts_[row]; at < starts_[last]; ++at) {
+            joined += seen[entries_[at].pixel] != last;
+            seen[entries_[at].pixel] = last;
+        }
+        const int64_t least = joined + Frame::ceiling(nonzeros - starts_[last], kQuad);
+        if (nonzeros < 3 * least) return false;
+    }
+    return true;
+}
+
 // Four rows share their loads where nearly all of what one reads the others read as well.
 void SparseRows::join_rows() {
     const int64_t rows = this->rows(), quads = Frame::ceiling(rows, kQuad);
-    const int64_t nonzeros = static_cast<int64_t>(entries_.size());
-    if (rows < kQuad || nonzeros < 2 * rows) return;
     std::vector<QuadEntry> joined;
     std::vector<int64_t> starts{0};
     for (int64_t quad = 0; quad < quads; ++quad) {
@@ -63,7 +98,6 @@ void SparseRows::join_rows() {
             for (int64_t r = 0; r < kQuad; ++r)
                 if (at[r] < end[r] && entries_[at[r]].pixel == next) entry.values[r] = entries_[at[r]++].value;
             joined.push_back(entry);
-            if (nonzeros < 3 * static_cast<int64_t>(joined.size())) return;  // under three quarters full
         }
         starts.push_back(static_cast<int64_t>(joined.size()));
     }
@@ -73,21 +107,23 @@ void SparseRows::join_rows() {
     entries_ = {};
 }
 
-void SparseRows::arrange(int64_t block_channels, int64_t groups) {
+void SparseRows::arrange(int64_t block_channels, int64_t groups, const std::vector<int32_t>& pixels,
+                         const std::vector<int32_t>& copied_floats) {
     block_channels_ = std::min(block_channels, group_channels_);
     blocks_ = Frame::ceiling(group_channels_, block_channels_);
     divide_rows(groups);
+    Targets targets;
+    targets.pixels = &pixels;
+    for (const int32_t floats : copied_floats) targets.copied.push_back(static_cast<uint16_t>(floats / kMaxWidth));
+    const int64_t columns = static_cast<int64_t>(pixels.size()), block_columns = block_channels_ * taps_;
+    targets.blocks.resize(columns);
+    for (int64_t column = 0; column < columns; ++column)
+        targets.blocks[column] = static_cast<int32_t>(column % (group_channels_ * taps_) / block_columns);
     if (quads())
-        reorder(quads_);
+        reorder(quads_, targets);
     else
-        reorder(entries_);
+        reorder(entries_, targets);
     starts_ = {};
-}
-
-// The first column behind a block, in the convolution's group that `column` is in.
-int64_t SparseRows::limit_of(int32_t column, int64_t block) const {
-    const int64_t columns = group_channels_ * taps_;
-    return column / columns * columns + std::min((block + 1) * block_channels_ * taps_, columns);
 }
 
 // Bounds at equal shares of the non-zeros, so that threads finish together.
@@ -101,55 +137,57 @@ void SparseRows::divide_rows(int64_t groups) {
 }
 
 template <typename Item>
-void SparseRows::reorder(std::vector<Item>& items) {
-    std::vector<Item> ordered;
-    ordered.reserve(items.size() + kAhead);
-    std::vector<int64_t> at(starts_.begin(), starts_.end() - 1);
+void SparseRows::reorder(std::vector<Item>& items, const Targets& targets) {
+    const bool copied = !targets.copied.empty();
+    std::vector<Item> ordered(items.size() + kAhead);
+    copied_.resize(copied ? ordered.size() : 0);
+    runs_.reserve(rows() * blocks_);
+    std::vector<int32_t> starts(starts_.begin(), starts_.end() - 1), ends, counts, order;
+    const int32_t* const pixels = targets.pixels->data();
+    const uint16_t* const copies_of = targets.copied.data();
+    Item* const target = ordered.data();
+    uint16_t* const copies = copied_.data();
+    int64_t made = 0;
     for (int64_t group = 0; group < groups(); ++group) {
-        const int64_t first = bounds_[group], rows = bounds_[group + 1] - first;
-        std::vector<int64_t> counts(rows), order(rows);
+        const int64_t rows = bounds_[group + 1] - bounds_[group];
+        int32_t* const from = starts.data() + bounds_[group];
+        find_ends(items, targets, bounds_[group], rows, ends);
+        counts.resize(rows);
         for (int64_t block = 0; block < blocks_; ++block) {
-            Slice slice{static_cast<int64_t>(ordered.size()), static_cast<int32_t>(runs_.size()),
-                        static_cast<int32_t>(rows), 0};
-            for (int64_t row = 0; row < rows; ++row) {
-                const int64_t row_end = starts_[first + row + 1];
-                int64_t end = at[first + row];
-                const int64_t limit = end < row_end ? limit_of(items[end].pixel, block) : 0;
-                while (end < row_end && items[end].pixel < limit) ++end;
-                counts[row] = end - at[first + row];
-                if (counts[row] > UINT16_MAX) throw std::runtime_error("convolution: 65,536 non-zeros in a row's block");
-                slice.busy += counts[row] > 0;
-            }
-            std::iota(order.begin(), order.end(), 0);
-            std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return counts[a] > counts[b]; });
-            for (int64_t row : order) {
+            for (int64_t row = 0; row < rows; ++row) counts[row] = std::max(0, ends[block * rows + row] - from[row]);
+            Slice slice{made, static_cast<int32_t>(runs_.size()), static_cast<int32_t>(rows), 0};
+            slice.busy = sort_rows(counts, order);
+            for (int64_t run = 0; run < rows; ++run) {
+                __builtin_prefetch(items.data() + from[order[std::min(run + kFetched, rows - 1)]]);
+                const int32_t row = order[run];
                 runs_.push_back({static_cast<uint16_t>(row), static_cast<uint16_t>(counts[row])});
-                int64_t& from = at[first + row];
-                ordered.insert(ordered.end(), items.begin() + from, items.begin() + from + counts[row]);
-                from += counts[row];
+                const Item* const run_items = items.data() + from[row];
+                from[row] += counts[row];
+                for (int32_t at = 0; at < counts[row]; ++at, ++made) {
+                    Item item = run_items[at];
+                    const int32_t column = item.pixel;
+                    item.pixel = pixels[column];
+                    target[made] = item;
+                    if (copied) copies[made] = copies_of[column];
+                }
             }
             slices_.push_back(slice);
         }
     }
-    ordered.resize(ordered.size() + kAhead);
-    runs_.shrink_to_fit();
     items = std::move(ordered);
 }
 
-void SparseRows::locate(const std::vector<int32_t>& pixels, const std::vector<int32_t>& copied_floats) {
-    copied_.reserve(copied_floats.empty() ? 0 : entries());
-    if (quads())
-        locate(quads_, pixels, copied_floats);
-    else
-        locate(entries_, pixels, copied_floats);
-}
-
+// Where the non-zeros of each row end in each block, [blocks][rows]; 0 where it has none there.
 template <typename Item>
-void SparseRows::locate(std::vector<Item>& items, const std::vector<int32_t>& pixels,
-                        const std::vector<int32_t>& copied_floats) {
-    for (Item& item : items) {
-        if (!copied_floats.empty()) copied_.push_back(static_cast<uint16_t>(copied_floats[item.pixel] / kMaxWidth));
-        item.pixel = pixels[item.pixel];
+void SparseRows::find_ends(const std::vector<Item>& items, const Targets& targets, int64_t first, int64_t rows,
+                           std::vector<int32_t>& ends) const {
+    ends.assign(blocks_ * rows, 0);
+    const int32_t* const blocks = targets.blocks.data();
+    for (int64_t row = 0; row < rows; ++row) {
+        int32_t* const mine = ends.data() + row;
+        const int32_t end = static_cast<int32_t>(starts_[first + row + 1]);
+        for (int32_t at = static_cast<int32_t>(starts_[first + row]); at < end; ++at)
+            mine[blocks[items[at].pixel] * rows] = at + 1;  // columns rise: the last one stays
     }
 }
 

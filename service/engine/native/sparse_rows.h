@@ -10,18 +10,25 @@
 
 namespace csrve {
 
+// Positions in [outputs, inputs / group, kernel_y, kernel_x], row-major, strictly rising. Values are one a position where
+// `codes` is null, and what the codes of the positions index otherwise.
+struct NonZeros {
+    const int64_t* positions;
+    const uint16_t* codes;
+    const float* values;
+    int64_t count;
+};
+
 class SparseRows {
   public:
     SparseRows() = default;
-    // Non-zeros [outputs, inputs / group, kernel_y, kernel_x], row-major, strictly rising; `scale` is empty or one an
-    // output channel. Throws std::invalid_argument where they do not fit the window.
-    SparseRows(const Window& window, const int64_t* positions, const float* values, int64_t nonzeros,
-               const std::vector<float>& scale);
+    // `scale` is empty or one an output channel. Throws std::invalid_argument where they do not fit the window.
+    SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale);
 
-    // Puts them in their final order; std::runtime_error where a row of a block has more than 65,535 non-zeros.
-    void arrange(int64_t block_channels, int64_t groups);
-    // Gives each entry its pixel for its column, and its place among the copies, if there are any: once, when arranged.
-    void locate(const std::vector<int32_t>& pixels, const std::vector<int32_t>& copied_floats);
+    // Puts them in their final order, and gives each its pixel for its column and its place among the copies, if there are
+    // any: once. std::runtime_error where a row of a block has more than 65,535 non-zeros.
+    void arrange(int64_t block_channels, int64_t groups, const std::vector<int32_t>& pixels,
+                 const std::vector<int32_t>& copied_floats);
 
     bool quads() const { return !quads_.empty(); }
     int64_t rows() const { return static_cast<int64_t>(starts_.size()) - 1; }  // or quads of rows; until arranged
@@ -37,16 +44,23 @@ class SparseRows {
     void describe(int64_t group, bool copied, TileJob& job) const;
 
   private:
-    void read(const Window& window, const int64_t* positions, const float* values, int64_t nonzeros,
-              const std::vector<float>& scale);
+    // By column of the weight matrix.
+    struct Targets {
+        const std::vector<int32_t>* pixels;
+        std::vector<uint16_t> copied;
+        std::vector<int32_t> blocks;
+    };
+
+    template <typename ValueOf>
+    void read(const Window& window, const NonZeros& given, const std::vector<float>& scale, const ValueOf& value_of);
+    bool share_columns(int64_t columns) const;
     void join_rows();
     void divide_rows(int64_t groups);
     template <typename Item>
-    void reorder(std::vector<Item>& items);
+    void reorder(std::vector<Item>& items, const Targets& targets);
     template <typename Item>
-    void locate(std::vector<Item>& items, const std::vector<int32_t>& pixels,
-                const std::vector<int32_t>& copied_floats);
-    int64_t limit_of(int32_t column, int64_t block) const;
+    void find_ends(const std::vector<Item>& items, const Targets& targets, int64_t first, int64_t rows,
+                   std::vector<int32_t>& ends) const;
 
     int64_t taps_ = 1, group_channels_ = 1;
     std::vector<Entry> entries_;

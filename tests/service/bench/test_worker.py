@@ -96,7 +96,7 @@ def test_a_worker_prepares_runs_and_loads_in_its_own_process(worker: Worker, can
     samples = ask(worker, Measure(0.001, 0.005))
     assert all(0 < seconds < 10 for seconds in samples)
     laps = ask(worker, Load(candidate.files, candidate.pictures[:1]))
-    assert list(laps) == ["read", "verify and decode", "compile", FIRST_RUN]
+    assert list(laps) == ["read", "verify", "decode", "compile", FIRST_RUN]
 
 
 def test_what_an_engine_raises_is_told_and_it_works_on(worker: Worker, candidate: Candidate) -> None:

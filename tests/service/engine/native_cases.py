@@ -12,10 +12,12 @@ from tests.service.bundles import CONV, bundle_of, floats
 CODEBOOK = np.array([-0.5, -0.25, 0.125, 0.375], dtype=np.float16)
 
 
-def sparse(shape: tuple[int, ...], density: float, seed: int) -> SharedTensor:
-    """Weights of that density, which may be 0: then the matrix is empty."""
+def sparse(shape: tuple[int, ...], density: float, seed: int, empty_rows: float = 0.0) -> SharedTensor:
+    """Weights of that density, which may be 0: then the matrix is empty. So is a share of its rows."""
     random = np.random.default_rng(seed)
-    positions = np.flatnonzero(random.random(int(np.prod(shape))) < density).astype(np.int64)
+    chosen = random.random(shape) < density
+    chosen[random.random(shape[0]) < empty_rows] = False
+    positions = np.flatnonzero(chosen).astype(np.int64)
     return SharedTensor(shape, positions, random.integers(0, 4, len(positions)).astype(np.uint16), CODEBOOK)
 
 
@@ -29,8 +31,8 @@ def agrees(got: np.ndarray, expected: np.ndarray) -> bool:
 def layers(draw: st.DrawFn) -> Bundle:
     """A stem that makes channels of the picture, the convolution in question, and at times a residual and a reader.
 
-    Kernels, strides, dilations, borders, groups and densities vary, from no weight at all to all of them; the reader
-    strides, so that the convolution writes to the phases of a map.
+    Kernels, strides, dilations, borders, groups and densities vary, from no weight at all to all of them, and some rows
+    may have none; the reader strides, so that the convolution writes to the phases of a map.
     """
     inputs = draw(st.sampled_from([1, 2, 6, 8, 24]))
     group = draw(st.sampled_from([1, 1, 2, inputs]))
@@ -54,18 +56,20 @@ def layers(draw: st.DrawFn) -> Bundle:
         Node("Conv", (0,), (0,), {**CONV, "pads": (0, 0, 0, 0)}, "stem"),
         Node("Conv", (1,), (1, 2), window, "conv"),
     ]
-    weights = [sparse((inputs, 2, 1, 1), 1.0, seed), sparse((outputs, inputs // group, *kernel), density, seed + 1)]
+    empty_rows = draw(st.sampled_from([0.0, 0.0, 0.5]))
+    shape = (outputs, inputs // group, *kernel)
+    weights = [sparse((inputs, 2, 1, 1), 1.0, seed), sparse(shape, density, seed + 1, empty_rows)]
     tensors: list[Tensor] = [*weights, floats((outputs,), seed)]
     if draw(st.booleans()):
         nodes += [Node("Sigmoid", (2,)), Node("Conv", (1,), (3,), window, "other")]
         nodes += [Node("Add", (4, 3)), Node("Relu", (5,))]
-        tensors.append(sparse((outputs, inputs // group, *kernel), 0.3, seed + 2))
+        tensors.append(sparse(shape, 0.3, seed + 2))
     if draw(st.booleans()):
         strides = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
         last = len(nodes)
         nodes.append(Node("Conv", (last,), (len(tensors),), {**CONV, "strides": strides}, "reader"))
-        shape = (3, outputs, *((1, 1) if draw(st.booleans()) else (3, 3)))
-        tensors.append(sparse(shape, 0.5, seed + 3))
+        last_shape = (3, outputs, *((1, 1) if draw(st.booleans()) else (3, 3)))
+        tensors.append(sparse(last_shape, 0.5, seed + 3))
     return bundle_of(nodes, tensors, (2, height, width))
 
 

@@ -222,6 +222,17 @@ def test_borders_too_large_for_the_engine_are_left_to_numpy(caplog: pytest.LogCa
     assert "pass 2**31 pixels an image" in caplog.text
 
 
+@pytest.mark.parametrize("count", [2, 3, 32, 37, 64])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_that_run_parts_of_a_batch_alone_make_the_logits_of_one(count: int, threads: int) -> None:
+    bundle = residual_bundle()
+    batch = pictures(bundle, count)
+    plan = NativePlan(bundle, threads)
+    for _ in range(3):
+        assert plan.run(batch).tobytes() == NativePlan(bundle, 1).run(batch).tobytes()
+    np.testing.assert_allclose(plan.run(batch[:1]), plan.run(batch)[:1], rtol=1e-4, atol=1e-5)
+
+
 def test_the_native_engine_is_the_cpu_engine(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "service.engine"):
         plan = compile_plan(residual_bundle(), threads=2)
@@ -270,9 +281,28 @@ def test_the_extension_refuses_what_does_not_fit(declare: object, message: str) 
 @pytest.mark.parametrize("positions", [[0, 0], [1, 0], [0, 27], [-1, 2]])
 def test_positions_that_do_not_rise_within_the_weight_are_refused(positions: list[int]) -> None:
     builder = _native.Builder((3, 4, 4))
-    none = np.zeros(0, dtype=np.float32)
-    values = np.ones(2, dtype=np.float32)
     where = np.array(positions, dtype=np.int64)
-    one = (1, 1)
     with pytest.raises(ValueError, match="positions"):
-        builder.convolution(0, (1, 2, 2), where, values, none, none, (3, 3), one, one, (0, 0), 1, -1, (0.0, 1.0))
+        declare_convolution(builder, where, np.zeros(0, np.uint16), np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize(("codes", "values"), [([0, 2], 2), ([0], 2), ([0, 0, 0], 2), ([], 3), ([0, 0], 0)])
+def test_codes_that_do_not_fit_positions_and_values_are_refused(codes: list[int], values: int) -> None:
+    builder = _native.Builder((3, 4, 4))
+    with pytest.raises(ValueError, match="positions and values|codes"):
+        declare_convolution(builder, np.arange(2), np.array(codes, np.uint16), np.ones(values, np.float32))
+
+
+def declare_convolution(builder: _native.Builder, positions: np.ndarray, codes: np.ndarray, values: np.ndarray) -> None:
+    one, none = (1, 1), np.zeros(0, np.float32)
+    builder.convolution(0, (1, 2, 2), positions, codes, values, none, none, (3, 3), one, one, (0, 0), 1, -1, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_row_of_too_many_non_zeros_is_refused_whichever_thread_finds_it(threads: int) -> None:
+    builder = _native.Builder((140_000, 1, 1))
+    one, none = (1, 1), np.zeros(0, np.float32)
+    where, codes, values = np.arange(140_000), np.zeros(140_000, np.uint16), np.ones(1, np.float32)
+    builder.convolution(0, (2, 1, 1), where, codes, values, none, none, one, one, one, (0, 0), 2, -1, (0.0, 1.0))
+    with pytest.raises(RuntimeError, match="convolution: 65,536 non-zeros in a row's block"):
+        builder.compile(SETS[0], threads)

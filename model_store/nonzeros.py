@@ -1,0 +1,85 @@
+"""Gap and value symbols to positions and codes: in C++ where the extension was built, in numpy elsewhere."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model_store.coded import Layout
+from model_store.gaps import decode_gaps
+from model_store.layout import row_major_positions
+from model_store.lock_step import threads_for
+
+_COUNTED_ROWS = 1 << 16  # a row costs the C++ 8 bytes, so that a claim of many is left to numpy, which sorts
+
+
+def _find_placer() -> Callable[..., list[int]] | None:
+    try:
+        from model_store._lanes_native import place
+    except ImportError:  # built without a compiler
+        return None
+    return place
+
+
+_place = _find_placer()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseSymbols:
+    """The decoded streams of a tensor in layout CSR or CSC.
+
+    Attributes:
+        gaps: uint16, what `encode_gaps` gives for `gap_limit`.
+        values: uint16 [nonzeros], 1 or more.
+    """
+
+    shape: tuple[int, ...]
+    layout: Layout
+    gap_limit: int
+    gaps: np.ndarray
+    values: np.ndarray
+
+
+Placed = tuple[np.ndarray, np.ndarray]
+
+
+def place_nonzeros(tensors: Sequence[SparseSymbols], threads: int = 1) -> list[Placed | None]:
+    """Positions int64 [nonzeros], row-major and strictly rising, and codes uint16 [nonzeros], value symbols less one.
+
+    None where C++ does not do it: `scan_in_numpy` does then, or says what is wrong with the gaps.
+    """
+    if _place is None:
+        return [None] * len(tensors)
+    counts = [len(tensor.values) for tensor in tensors]
+    # One large array comes in large pages, which are soon had.
+    room = np.split(np.empty(sum(counts), dtype=np.int64), np.cumsum(counts)[:-1])
+    placed = [(positions, np.empty(len(positions), dtype=np.uint16)) for positions in room[: len(tensors)]]
+    suited = [at for at, tensor in enumerate(tensors) if tensor.shape[0] <= _COUNTED_ROWS]
+    symbols = sum(len(tensor.gaps) for tensor in tensors)
+    done = _place([_arguments(tensors[at], placed[at]) for at in suited], threads_for(symbols, threads))
+    made = {at for at, success in zip(suited, done, strict=True) if success}
+    return [placed[at] if at in made else None for at in range(len(tensors))]
+
+
+def _arguments(tensor: SparseSymbols, target: Placed) -> tuple[object, ...]:
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    by_columns = tensor.layout is Layout.CSC
+    return (tensor.gaps, tensor.values, tensor.gap_limit, rows, columns, by_columns, *target)
+
+
+def scan_in_numpy(symbols: SparseSymbols, place: str) -> Placed:
+    """The same in numpy.
+
+    Raises:
+        MalformedBundle: the gaps do not stand for as many positions as there are values, inside the tensor.
+    """
+    rows, codes = symbols.shape[0], symbols.values - np.uint16(1)
+    scanned = decode_gaps(symbols.gaps, symbols.gap_limit, len(codes), math.prod(symbols.shape), place)
+    if symbols.layout is Layout.CSR:
+        return scanned, codes
+    positions = row_major_positions(scanned, symbols.shape, symbols.layout)
+    # Columns rise already; 16 bits make numpy sort the rows by radix, ten times as fast as by comparison.
+    row_of = scanned % rows
+    order = np.argsort(row_of.astype(np.uint16) if rows <= 1 << 16 else row_of, kind="stable")
+    return positions[order], codes[order]
