@@ -4,7 +4,6 @@ All nodes see the folders of runs, store and records at the same paths. A run wh
 another node by Ray, and goes on from the checkpoint in its folder.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
