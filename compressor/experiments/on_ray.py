@@ -73,17 +73,21 @@ def _run_all(
 ) -> list[Outcome]:
     task = ray.remote(
         num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=resources.retries, retry_exceptions=False
-    )(run)
-    waiting, running, outcomes = list(plan), {}, []
-    running: dict[Any, Experiment]
+    )(_apply)
+    waiting, outcomes = list(plan), []
+    running: dict[Any, Experiment] = {}
     while waiting or running:
         for experiment in startable(waiting, running.values(), places):
             waiting.remove(experiment)
-            running[task.options(name=experiment.run_name()).remote(experiment)] = experiment
+            running[task.options(name=experiment.run_name()).remote(run, experiment)] = experiment
         (done,), _ = ray.wait(list(running))
         outcomes.append(_outcome(done, running.pop(done)))
         note(outcomes[-1])
     return outcomes
+
+
+def _apply(run: Callable[[Experiment], Outcome], experiment: Experiment) -> Outcome:
+    return run(experiment)  # Ray makes tasks of plain functions only
 
 
 def _outcome(done: Any, experiment: Experiment) -> Outcome:
