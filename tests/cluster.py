@@ -1,5 +1,6 @@
 """A Ray cluster of two nodes on this machine, each of one core, beside a head that runs nothing itself."""
 
+import importlib.util
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ def two_nodes(variables: Mapping[str, str]) -> Iterator[tuple[Any, list[Any]]]:
     Args:
         variables: added to the environment, which all processes of the cluster inherit.
     """
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed, the extra `scale`")
     before = dict(os.environ)
     os.environ.update(
         variables,
@@ -30,7 +33,7 @@ def two_nodes(variables: Mapping[str, str]) -> Iterator[tuple[Any, list[Any]]]:
         RAY_USAGE_STATS_ENABLED="0",
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     )
-    ray = pytest.importorskip("ray", reason="Ray is not installed, the extra `scale`")
+    import ray
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
