@@ -1,4 +1,4 @@
-"""`python -m compressor train|compress|evaluate|show|profile|sensitivity|experiment|results|check|report`.
+"""`python -m compressor train|compress|evaluate|show|profile|sensitivity|experiment|sweep|results|check|report`.
 
 Exit codes: 0 done; 2 it could not be done, and one line on stderr says why; 130 interrupted.
 """
@@ -17,6 +17,7 @@ from compressor.commands import (
     results,
     sensitivity,
     show,
+    sweep,
     train,
 )
 from compressor.errors import CompressorError
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m compressor", description="Train and compress image classifiers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, compress, evaluate, show, profile, sensitivity, experiment, results, check, report):
+    for command in (train, compress, evaluate, show, profile, sensitivity, experiment, sweep, results, check, report):
         added = commands.add_parser(command.NAME, help=command.SUMMARY, description=command.SUMMARY)
         command.add_arguments(added)
         added.set_defaults(run=command.run)
