@@ -32,6 +32,8 @@ EXTRAS = {  # module -> the extra that it needs
     "model_store/objects.py": ["remote"],
     "service/bench/onnx_peers.py": ["bench"],
     "service/tracing.py": ["otel"],
+    "service/ray_app.py": ["scale"],
+    "compressor/experiments/on_ray.py": ["scale"],
     "service/bench/torch_network.py": ["bench"],
     "service/bench/torch_peers.py": ["bench", "export"],
     "service/bench/cuda_engines.py": ["bench", "export"],
@@ -61,7 +63,9 @@ def third_party(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ["model_store", "service", "compressor", "tests"])
 def test_every_import_is_declared(package: str) -> None:
-    extras = {"compressor": ["compressor", "report"], "tests": ["compressor", "export", "otel", "dev"]}.get(package, [])
+    extras = {"compressor": ["compressor", "report"], "tests": ["compressor", "export", "otel", "scale", "dev"]}.get(
+        package, []
+    )
     for path in sorted((ROOT / package).rglob("*.py")):
         place = str(path.relative_to(ROOT))
         # packaging comes with pytest, which could not do without it
@@ -80,7 +84,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
     tools |= {"opentelemetry-exporter-otlp-proto-http"}  # shares a name with opentelemetry-sdk
     tools |= {"cmake", "nanobind", "ninja"}  # of `.ci/sanitize`
     optional = {"torchvision"}  # imported by name, after a guard
-    known = declared("compressor", "gpu", "export", "bench", "otel", "remote", "report", "dev")
+    known = declared("compressor", "gpu", "export", "bench", "otel", "remote", "report", "scale", "dev")
     assert known - imported - tools - optional == set()
 
 

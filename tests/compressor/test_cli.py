@@ -28,6 +28,7 @@ COMMANDS = (
     "profile",
     "sensitivity",
     "experiment",
+    "sweep",
     "results",
     "check",
     "report",

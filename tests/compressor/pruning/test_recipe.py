@@ -11,7 +11,7 @@ from compressor.pruning.recipe import PruneRecipe
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"method": "random"}, "pruning method 'random', must be one of gradual, threshold"),
+        ({"method": "random"}, "pruning method 'random', must be one of gradual, threshold, none"),
         ({"score": "taylor"}, "pruning score 'taylor', must be one of magnitude, lamp"),
         ({"refresh_steps": 0}, "refresh_steps = 0, rounds = 1, must be at least 1"),
         ({"rounds": 0}, "refresh_steps = 100, rounds = 0, must be at least 1"),
