@@ -22,4 +22,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 ENTRYPOINT ["python", "-m", "service"]
-CMD ["--host", "0.0.0.0", "--store", "/store"]
+CMD ["--host", "0.0.0.0", "--store", "/store", "--default-model", "resnet20-cifar10"]

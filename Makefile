@@ -6,14 +6,15 @@
 #                 want a machine with nothing else to do
 # make results-check  decode every bundle of the store, and measure it anew where CSRVE_DATA names a folder with cifar10
 #
-# On the command line: HOST, PORT and STORE of `serve`; PYTHON that makes .venv; TESTS for some of the tests only; BENCH
-# for the JSON file of `bench`, the page lying beside it.
+# On the command line: HOST, PORT, STORE and DEFAULT_MODEL (which answers where a request names none) of `serve`; PYTHON
+# that makes .venv; TESTS for some of the tests only; BENCH for the JSON file of `bench`, the page lying beside it.
 
 PYTHON := python3
 HOST := 127.0.0.1
 PORT := 8000
 STORE := store
 TESTS := tests
+DEFAULT_MODEL = $(if $(filter store,$(STORE)),resnet20-cifar10)
 BENCH := docs/benchmarks.json
 BENCH_NETWORKS := store/resnet20-cifar10/1.csrve synthetic:sparse95 synthetic:uniform95
 
@@ -23,7 +24,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 .PHONY: serve test test-slow check bench results-check format clean
 
 serve: $(VENV)/.serve
-	$(VENV)/bin/python -m service --host $(HOST) --port $(PORT) --store $(STORE)
+	$(VENV)/bin/python -m service --host $(HOST) --port $(PORT) --store $(STORE)$(DEFAULT_MODEL:%= --default-model %)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -m "not slow" $(TESTS)

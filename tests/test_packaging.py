@@ -167,10 +167,12 @@ def make_says(*arguments: str) -> str:
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_serve_installs_the_core_only_and_serves_the_bundled_store() -> None:
     said = make_says("serve")
-    assert "python -m service --host 127.0.0.1 --port 8000 --store store\n" in said
+    assert "python -m service --host 127.0.0.1 --port 8000 --store store --default-model resnet20-cifar10\n" in said
     (install,) = [shlex.split(line) for line in said.splitlines() if " install " in line]
     assert install[-4:] == ["--constraint", "constraints.txt", "--editable", "."]
     assert " --port 9000 --store elsewhere\n" in make_says("serve", "PORT=9000", "STORE=elsewhere")
+    named = make_says("serve", "STORE=elsewhere", "DEFAULT_MODEL=mine")
+    assert " --store elsewhere --default-model mine\n" in named
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
