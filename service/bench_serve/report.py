@@ -153,10 +153,11 @@ def _rest(report: Report) -> str:
 
 
 def _closed(report: Report) -> str:
-    rows = []
+    rows: list[list[str]] = []
     for row in report.rows:
-        others = [other.rate for other in report.rows if other.connections == row.connections and other != row]
-        ratio = f"{row.rate / max(others):.2f}x" if others and max(others) else ""
+        others = (other.rate for other in report.rows if other.connections == row.connections and other != row)
+        best = max(others, default=0.0)
+        ratio = f"{row.rate / best:.2f}x" if best else ""
         spread = f"{min(row.rates):.0f}..{max(row.rates):.0f}"
         times = [f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}"]
         rows.append([row.name, str(row.connections), f"{row.rate:.0f}", spread, *times, str(row.failures), ratio])
