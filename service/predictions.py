@@ -125,6 +125,7 @@ class Predictor:
             return None
 
     async def _classify(self, model: LoadedModel, data: bytes) -> Answer:
+        self._queue.check_room(model.plan)
         picture = await self._decode(data, model.preprocessing)
         decoded_s = time.perf_counter()
         return Answer(model, picture, decoded_s, await self._queue.infer(model.plan, picture))
