@@ -4,6 +4,7 @@
 # make check      formatting, lint and types
 # make bench      time our engines beside other people's, and write what was found as JSON and as a page: minutes that
 #                 want a machine with nothing else to do
+# make bench-serve  the same of whole services, under load: six minutes that want an idle machine, and wrk if it is there
 # make results-check  decode every bundle of the store, and measure it anew where CSRVE_DATA names a folder with cifar10
 #
 # On the command line: HOST, PORT, STORE and DEFAULT_MODEL (which answers where a request names none) of `serve`; PYTHON
@@ -16,12 +17,13 @@ STORE := store
 TESTS := tests
 DEFAULT_MODEL = $(if $(filter store,$(STORE)),resnet20-cifar10)
 BENCH := docs/benchmarks.json
+BENCH_SERVE := docs/serving-benchmarks.json
 BENCH_NETWORKS := store/resnet20-cifar10/1.csrve synthetic:sparse95 synthetic:uniform95
 
 VENV := .venv
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test test-slow check bench results-check format clean
+.PHONY: serve test test-slow check bench bench-serve results-check format clean
 
 serve: $(VENV)/.serve
 	$(VENV)/bin/python -m service --host $(HOST) --port $(PORT) --store $(STORE)$(DEFAULT_MODEL:%= --default-model %)
@@ -40,6 +42,10 @@ check: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(VENV)/bin/python -m service bench $(BENCH_NETWORKS) --json $(BENCH)
 	$(VENV)/bin/python -m service bench --render $(BENCH) > $(BENCH:.json=.md)
+
+bench-serve: $(VENV)/.bench
+	$(VENV)/bin/python -m service bench-serve --overload --json $(BENCH_SERVE)
+	$(VENV)/bin/python -m service bench-serve --render $(BENCH_SERVE) > $(BENCH_SERVE:.json=.md)
 
 results-check: $(VENV)/.dev
 	$(VENV)/bin/python -m compressor check --store $(STORE)

@@ -1,6 +1,6 @@
 """`python -m service --store DIR`: start the service, or say in one line why not (exit status 2).
 
-`python -m service bench` times the engines instead.
+`python -m service bench` times the engines instead, `python -m service bench-serve` whole services.
 """
 
 import os
@@ -20,6 +20,10 @@ def main(arguments: Sequence[str]) -> int:
         from service.bench import command
 
         return command.main(arguments[1:])
+    if arguments[:1] == ["bench-serve"]:
+        from service.bench_serve import command as serving
+
+        return serving.main(arguments[1:])
     try:
         settings = read_settings(arguments, os.environ)
         _check_port(settings)

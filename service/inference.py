@@ -139,6 +139,18 @@ class InferenceQueue:
         with self._lock:
             self._lanes.retire(plan)
 
+    def check_room(self, plan: Plan) -> None:
+        """Refuse a picture before work is spent on decoding it.
+
+        Raises:
+            Overloaded: the plan's queue is full.
+        """
+        with self._lock:
+            try:
+                self._lanes.check_room(plan)
+            except Overloaded as error:
+                raise Overloaded(str(error), self.retry_after_s) from None
+
     async def infer(self, plan: Plan, picture: Array, *, is_copy: bool = False) -> Outcome:
         """Wait for a picture's turn and its logits. Cancelling gives its place up.
 

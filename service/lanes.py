@@ -14,6 +14,7 @@ from service.engine import Plan
 from service.errors import Overloaded
 
 _FIRST_GUESS_S = 0.01
+_FULL = "Too many pictures are waiting already."
 _MEMORY = 0.1  # how much the last batch counts in the mean
 
 
@@ -94,8 +95,14 @@ class Lanes(Generic[_Waiting]):
         lane = self._lane(ticket.plan)
         queue, limit = (lane.copies, self._max_batch) if ticket.is_copy else (lane.waiting, self._limit)
         if len(queue) >= limit:
-            raise Overloaded("Too many pictures are waiting already.")
+            raise Overloaded(_FULL)
         queue.append(ticket)
+
+    def check_room(self, plan: Plan) -> None:
+        """Raises Overloaded where a picture of that plan could not be queued now."""
+        lane = self._lanes.get(id(plan))
+        if lane is not None and len(lane.waiting) >= self._limit:
+            raise Overloaded(_FULL)
 
     def discard(self, ticket: _Waiting) -> None:
         """Take a picture out that nobody waits for any more, if it still waits."""

@@ -22,6 +22,10 @@ from service.errors import TooManyPixels, UndecodablePicture, UnsupportedUpload
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_JPEG_SCANS = 100  # a progressive JPEG has about ten; each one more costs a pass over the whole picture
 
+_SMALL_BYTES = 8192
+_SMALL_PIXELS = 64 * 64
+_PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error)
 """What Pillow raises on bytes that are no sound picture; its metadata readers raise more kinds than its decoders."""
@@ -31,6 +35,17 @@ def limit_pixels(max_pixels: int) -> None:
     """Make Pillow itself refuse pictures of far more pixels, before it allocates for them, in the whole process."""
     Image.MAX_IMAGE_PIXELS = max_pixels
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+def is_small(data: bytes) -> bool:
+    """Whether a picture is decoded sooner than a thread is woken: a PNG of few bytes and, by its header, few pixels.
+
+    Both, so that a few bytes which inflate to many pixels are not small.
+    """
+    if len(data) > _SMALL_BYTES or not data.startswith(_PNG_START) or len(data) < len(_PNG_START) + 8:
+        return False
+    width, height = struct.unpack_from(">II", data, len(_PNG_START))
+    return bool(0 < width * height <= _SMALL_PIXELS)
 
 
 def read_picture(data: bytes, preprocessing: Preprocessing, max_pixels: int) -> Array:

@@ -21,7 +21,7 @@ from service.errors import DeadlinePassed, Draining, InferenceFailed, ModelNotSe
 from service.inference import InferenceQueue, Outcome
 from service.lifecycle import Lifecycle
 from service.models import LoadedModel, Models
-from service.pictures import read_picture
+from service.pictures import is_small, read_picture
 from service.schemas import Candidate, Prediction, Timing
 from service.settings import Settings
 from service.splits import Split
@@ -125,11 +125,14 @@ class Predictor:
             return None
 
     async def _classify(self, model: LoadedModel, data: bytes) -> Answer:
+        self._queue.check_room(model.plan)
         picture = await self._decode(data, model.preprocessing)
         decoded_s = time.perf_counter()
         return Answer(model, picture, decoded_s, await self._queue.infer(model.plan, picture))
 
     async def _decode(self, data: bytes, preprocessing: Preprocessing) -> Array:
+        if is_small(data):
+            return read_picture(data, preprocessing, self._settings.max_pixels)
         return await asyncio.get_running_loop().run_in_executor(
             self._threads, read_picture, data, preprocessing, self._settings.max_pixels
         )

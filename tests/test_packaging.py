@@ -37,6 +37,7 @@ EXTRAS = {  # module -> the extra that it needs
     "service/bench/torch_network.py": ["bench"],
     "service/bench/torch_peers.py": ["bench", "export"],
     "service/bench/cuda_engines.py": ["bench", "export"],
+    "service/bench_serve/torch_peers.py": ["bench"],
 }
 
 
@@ -197,6 +198,13 @@ def test_make_bench_measures_the_bundled_network_and_two_synthetic_ones_and_make
     assert f"-m service bench {networks} --json elsewhere/found.json\n" in said
     assert "-m service bench --render elsewhere/found.json > elsewhere/found.md\n" in said
     assert " --json docs/benchmarks.json\n" in make_says("bench")
+
+
+def test_make_bench_serve_measures_services_overload_too_and_makes_the_page() -> None:
+    said = make_says("bench-serve", "BENCH_SERVE=elsewhere/found.json")
+    assert "-m service bench-serve --overload --json elsewhere/found.json\n" in said
+    assert "-m service bench-serve --render elsewhere/found.json > elsewhere/found.md\n" in said
+    assert " --json docs/serving-benchmarks.json\n" in make_says("bench-serve")
 
 
 def test_ci_runs_what_people_run() -> None:

@@ -8,8 +8,18 @@ from model_store.errors import InvalidName
 from model_store.references import Selector, parse_selector
 from service.errors import InvalidQuery
 
+MAX_MODEL_CHARACTERS = 64
+MAX_VERSION_CHARACTERS = 32
+MAX_TOP_K = 1000
+TOP_K = 5  # where nothing is asked for
+
 Version = Annotated[
-    str, Query(max_length=32, description="Which version: its number, an alias, or latest.", examples=["3", "stable"])
+    str,
+    Query(
+        max_length=MAX_VERSION_CHARACTERS,
+        description="Which version: its number, an alias, or latest.",
+        examples=["3", "stable"],
+    ),
 ]
 
 

@@ -6,13 +6,14 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from service.predictions import Query as PredictionQuery
 from service.problems import describe_problems
-from service.routes.parameters import Version, read_version
+from service.routes.lean import LeanRoute
+from service.routes.parameters import MAX_MODEL_CHARACTERS, MAX_TOP_K, TOP_K, Version, read_version
 from service.schemas import Prediction, Predictions
 from service.several import predict_several
 from service.state import Application, application
 from service.uploads import FIELD, FORM_TYPE, JSON_TYPE, PICTURE_TYPES, is_raw
 
-router = APIRouter(tags=["predictions"])
+router = APIRouter(tags=["predictions"], route_class=LeanRoute)
 
 _PICTURE = {"schema": {"type": "string", "format": "binary"}}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
@@ -55,10 +56,11 @@ async def predict(
     request: Request,
     parts: Annotated[Application, Depends(application)],
     model: Annotated[
-        str, Query(max_length=64, description="Which model; may be left out where there is a default.")
+        str,
+        Query(max_length=MAX_MODEL_CHARACTERS, description="Which model; may be left out where there is a default."),
     ] = "",
     version: Version = "latest",
-    top_k: Annotated[int, Query(ge=1, le=1000, description="How many classes to list.")] = 5,
+    top_k: Annotated[int, Query(ge=1, le=MAX_TOP_K, description="How many classes to list.")] = TOP_K,
 ) -> Prediction | Predictions:
     """Classify a PNG, JPEG or WebP picture of any size and mode: the body itself, the field `file` of a form, or
     `{"image": BASE64}`. Several are a form with several fields `file`, or `{"instances": [{"b64": BASE64}, ...]}`, at

@@ -12,7 +12,7 @@ from PIL import Image
 from model_store.preprocessing import Preprocessing
 from service.engine.plan import Array
 from service.errors import TooManyPixels, UndecodablePicture, UnsupportedUpload
-from service.pictures import MAX_JPEG_SCANS, read_picture
+from service.pictures import MAX_JPEG_SCANS, is_small, read_picture
 from tests.service.drawings import blank_png, draw, encode, png, png_of_chunks
 
 RGB = Preprocessing(8, 8, (0.5, 0.4, 0.3), (0.25, 0.2, 0.5))
@@ -246,3 +246,9 @@ def test_a_png_called_jpeg_is_read_by_its_content() -> None:
     with Image.open(io.BytesIO(png())) as picture:
         assert picture.format == "PNG"
     assert read(png()).shape == (3, 8, 8)
+
+
+def test_small_is_what_has_few_bytes_and_few_pixels() -> None:
+    assert is_small(png(64, 64))
+    for data in (png(65, 64), png() + bytes(8192), png()[:20], encode(draw(), "JPEG"), b""):
+        assert not is_small(data)

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from service.app import build_app
 from service.engine.plan import Array
 from service.settings import Settings
-from tests.service.asgi import parts_of, post
+from tests.service.asgi import body_of, parts_of, post
 from tests.service.drawings import png
 from tests.service.plans import CpuPlan
 
@@ -129,3 +129,23 @@ def test_the_answer_is_that_of_the_engine_alone(settings: Settings) -> None:
         model = asyncio.run(parts_of(app).models.find("colour", None))
     logits = model.plan.run(read_picture(png(), model.preprocessing, settings.max_pixels)[None])[0]
     assert body["label"] == model.class_names[int(logits.argmax())]
+
+
+def test_a_picture_that_finds_the_queue_full_is_refused_before_it_is_decoded(
+    settings: Settings, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with app.router.lifespan_context(app):
+            tasks = [asyncio.create_task(post(app))]
+            while not gate.entered.is_set():
+                await asyncio.sleep(0.005)
+            tasks.append(asyncio.create_task(post(app)))
+            while parts_of(app).queue.depth < 1:
+                await asyncio.sleep(0.005)
+            monkeypatch.setattr("service.predictions.read_picture", lambda *arguments: 1 / 0)
+            assert body_of(await post(app))["detail"] == "Too many pictures are waiting already."
+            gate.open.set()
+            assert [answer[0]["status"] for answer in await asyncio.gather(*tasks)] == [200, 200]
+
+    app = build_app(replace(settings, queue_limit=1))
+    asyncio.run(asyncio.wait_for(main(), 60))

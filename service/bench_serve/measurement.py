@@ -1,0 +1,176 @@
+"""All services started, their turns interleaved, then each flooded alone."""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from model_store.bundle import decode_bundle, digest_of
+from model_store.errors import BundleError
+from service.bench.surroundings import processor, versions
+from service.bench_serve.load import Load, apply_load, generator
+from service.bench_serve.overload import PROBE_RATE, flood
+from service.bench_serve.pictures import draw_pictures
+from service.bench_serve.report import FORMAT, OverloadRow, Report, Row, Service
+from service.bench_serve.servers import OWN, PEERS, Server, command_of, free_port, left_out, running
+from service.errors import BenchError
+
+PICTURES = 16
+WARM_UP_S = 1
+FLOOD_S = 3.0
+RECOVERY_S = 10.0  # given up after that
+PROBE_S = 0.5
+
+_Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be measured.
+
+    Attributes:
+        bundle: STORE/NAME/VERSION.csrve.
+        turn_s: whole seconds, as wrk counts.
+        factors: of the overload, in multiples of what a service can answer; none for no overload.
+
+    Raises:
+        BenchError: a value is outside its range, or the bundle lies in no store.
+    """
+
+    bundle: Path
+    connections: tuple[int, ...]
+    rounds: int
+    turn_s: int
+    seed: int
+    factors: tuple[float, ...]
+    command: str
+
+    def __post_init__(self) -> None:
+        ranges = [("rounds", self.rounds, 100), ("turn_s", self.turn_s, 600)]
+        for name, value, high in ranges + [("connections", number, 1024) for number in self.connections]:
+            if not 1 <= value <= high:
+                raise BenchError(f"{name} {value}, must be in 1..{high}")
+        if self.bundle.suffix != ".csrve" or not self.bundle.stem.isdecimal():
+            raise BenchError(f'"{self.bundle}", must be STORE/NAME/VERSION.csrve')
+
+
+def measure(job: Job, tell: Callable[[str], object]) -> Report:
+    """Measure. `tell` gets a line now and then.
+
+    Raises:
+        BenchError: there is no such bundle, or a service does not start.
+    """
+    try:
+        data = job.bundle.read_bytes()
+        bundle = decode_bundle(data)
+    except (OSError, BundleError) as error:
+        raise BenchError(f'"{job.bundle}": {getattr(error, "strerror", None) or error}') from None
+    pictures = draw_pictures(PICTURES, bundle.preprocessing, job.seed)
+    cores, generator_cores = split_cores(sorted(os.sched_getaffinity(0)))
+    missing = left_out()
+    names = [name for name in (OWN, *PEERS) if name not in missing]
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = []
+        for name in names:
+            tell(f"starting {name}")
+            servers.append(stack.enter_context(_start(name, job, pictures[0], cores)))
+
+        def turn(server: Server, connections: int, duration_s: float) -> Load:
+            return apply_load(server.port, pictures, connections, duration_s, generator_cores, folder)
+
+        rows = summarize(_take_turns(job, servers, turn, tell))
+        flooded = _flood_all(job, servers, rows, pictures, tell)
+    return Report(
+        FORMAT,
+        job.command,
+        started,
+        processor(),
+        versions(),
+        str(job.bundle),
+        digest_of(data),
+        len(data),
+        generator(),
+        cores,
+        generator_cores,
+        job.rounds,
+        job.turn_s,
+        job.seed,
+        missing,
+        [Service(server.name, server.cold_start_s, server.rest_bytes) for server in servers],
+        rows,
+        flooded,
+    )
+
+
+def split_cores(cores: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(those of the services, those of the requests): halves; the one there is for both, where there is one only."""
+    half = (len(cores) + 1) // 2
+    return list(cores[:half]), list(cores[half:] or cores)
+
+
+def summarize(loads: Mapping[_Key, Sequence[Load]]) -> list[Row]:
+    """A row for each service and number of connections: medians of the rounds, failures in all."""
+    rows = []
+    for (name, connections), turns in loads.items():
+        rates = [load.rate for load in turns]
+        p50_ms, p99_ms = (statistics.median(getattr(load, key) for load in turns) for key in ("p50_ms", "p99_ms"))
+        failures = sum(load.failures for load in turns)
+        rows.append(Row(name, connections, rates, p50_ms, p99_ms, failures, statistics.median(rates)))
+    return rows
+
+
+def _start(name: str, job: Job, picture: bytes, cores: Sequence[int]) -> AbstractContextManager[Server]:
+    port = free_port()
+    model, store, version = job.bundle.parent.name, job.bundle.parent.parent, int(job.bundle.stem)
+    return running(name, command_of(name, store, model, version, port, len(cores)), port, picture, cores)
+
+
+def _take_turns(
+    job: Job,
+    servers: Sequence[Server],
+    turn: Callable[[Server, int, float], Load],
+    tell: Callable[[str], object],
+) -> dict[_Key, list[Load]]:
+    loads: dict[_Key, list[Load]] = {}
+    for server in servers:
+        turn(server, max(job.connections), WARM_UP_S)
+    for connections in job.connections:
+        for number in range(job.rounds):
+            for server in servers:
+                load = turn(server, connections, job.turn_s)
+                loads.setdefault((server.name, connections), []).append(load)
+                tell(f"{server.name}, {connections} connections, round {number + 1}: {load.rate:.0f}/s")
+    return loads
+
+
+def _flood_all(
+    job: Job, servers: Sequence[Server], rows: Sequence[Row], pictures: Sequence[bytes], tell: Callable[[str], object]
+) -> list[OverloadRow]:
+    found = []
+    for factor in job.factors:
+        for server in servers:
+            capacity = max(1.0, next(row.rate for row in reversed(rows) if row.name == server.name))
+            tell(f"{server.name}, {factor:g} times {capacity:.0f}/s")
+            ended = flood(server.port, pictures, factor * capacity, FLOOD_S)
+            recovery_s = _recover(server, pictures, PROBE_RATE * capacity)
+            counts = (ended.accepted, ended.refused, ended.broken, ended.unsent)
+            rates = (factor * capacity, ended.goodput)
+            found.append(OverloadRow(server.name, factor, *rates, *counts, ended.p99_ms, recovery_s))
+    return found
+
+
+def _recover(server: Server, pictures: Sequence[bytes], rate: float) -> float | None:
+    """Seconds until a whole probe is accepted; None where none is in time."""
+    began_s = time.perf_counter()
+    while (waited_s := time.perf_counter() - began_s) < RECOVERY_S:
+        probe = flood(server.port, pictures, rate, PROBE_S)
+        if probe.accepted == probe.due:
+            return waited_s
+    return None

@@ -1,0 +1,119 @@
+"""The services that are measured, each in a process of its own, confined to the same processors."""
+
+import http.client
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from service.errors import BenchError
+
+OWN = "csrve"
+PEERS = {"fastapi-torch": "naive", "fastapi-torch-batched": "batched"}
+START_TIMEOUT_S = 120.0
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One that answers.
+
+    Attributes:
+        cold_start_s: from the command to the first answer to a picture.
+        rest_bytes: resident memory of its processes, after that answer.
+    """
+
+    name: str
+    port: int
+    cold_start_s: float
+    rest_bytes: int
+
+
+def left_out() -> dict[str, str]:
+    """Peers that cannot be measured here, and why."""
+    if find_spec("torch") is not None:
+        return {}
+    return dict.fromkeys(PEERS, "needs torch, which the extra bench installs")
+
+
+def command_of(name: str, store: Path, model: str, version: int, port: int, threads: int) -> list[str]:
+    """What starts a server."""
+    common = ["--port", str(port), "--threads", str(threads)]
+    if name in PEERS:
+        bundle = store / model / f"{version}.csrve"
+        return [sys.executable, "-m", "service.bench_serve.torch_peers", PEERS[name], str(bundle), *common]
+    own = ["--store", str(store), "--default-model", model, "--preload", f"{model}:{version}", "--log-level", "warning"]
+    return [sys.executable, "-m", "service", *own, *common]
+
+
+@contextmanager
+def running(name: str, command: Sequence[str], port: int, picture: bytes, cores: Collection[int]) -> Iterator[Server]:
+    """A server that has answered once; it is ended afterwards.
+
+    Raises:
+        BenchError: it ended, or did not answer in time.
+    """
+    confined = ["taskset", "-c", ",".join(map(str, sorted(cores))), *command]
+    began_s = time.perf_counter()
+    process = subprocess.Popen(confined, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not _answers(port, picture):
+            if process.poll() is not None:
+                raise BenchError(f"{name}: ended with status {process.returncode}")
+            if time.perf_counter() > began_s + START_TIMEOUT_S:
+                raise BenchError(f"{name}: no answer within {START_TIMEOUT_S:g} s")
+            time.sleep(0.005)
+        yield Server(name, port, time.perf_counter() - began_s, tree_bytes(process.pid))
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def tree_bytes(root: int) -> int:
+    """Resident memory of a process and all below it; pages that they share count once for each."""
+    parents: dict[int, int] = {}
+    resident: dict[int, int] = {}
+    for path in _PROC.glob("[0-9]*/status"):
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:  # it has ended
+            continue
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        pid = int(path.parent.name)
+        parents[pid] = int(fields["PPid"])
+        resident[pid] = 1024 * int(fields.get("VmRSS", "0 kB").split()[0])
+    return sum(size for pid, size in resident.items() if _is_below(pid, root, parents))
+
+
+def _is_below(pid: int, root: int, parents: dict[int, int]) -> bool:
+    while pid != root and pid in parents:
+        pid = parents[pid]
+    return pid == root
+
+
+def _answers(port: int, picture: bytes) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("POST", "/predict", picture, {"Content-Type": "image/png"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
