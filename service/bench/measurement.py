@@ -1,6 +1,5 @@
 """A whole run: every number of threads, network and batch size, all engines in turns."""
 
-import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,7 @@ def measure(job: Job, say: Callable[[str], None], start: Start = Worker) -> Repo
     Raises:
         BenchError: a file cannot be read, or no engine can run here.
     """
-    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    started = surroundings.now()
     choice = choose_engines(job.own, job.peers, job.device)
     networks = [read_network(name, job.seed) for name in job.networks]
     formats = frozenset(kind.file for kind in choice.present)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -41,3 +42,8 @@ def versions(*, with_gpu: bool = False) -> dict[str, str]:
 
         found["gpu"] = gpu_name() or "none"
     return found
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601 writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from model_store.bundle import decode_bundle, digest_of
 from model_store.errors import BundleError
-from service.bench.surroundings import processor, versions
+from service.bench.surroundings import now, processor, versions
 from service.bench_serve.load import Load, apply_load, generator
 from service.bench_serve.overload import PROBE_RATE, flood
 from service.bench_serve.pictures import draw_pictures
@@ -74,7 +73,7 @@ def measure(job: Job, tell: Callable[[str], object]) -> Report:
     cores, generator_cores = split_cores(sorted(os.sched_getaffinity(0)))
     missing = left_out()
     names = [name for name in (OWN, *PEERS) if name not in missing]
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = now()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = []
