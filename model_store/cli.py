@@ -47,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+_Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+"""Adds a command: its name, what runs, what it is for."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model_store", description="Look into a store, and change it.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -58,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
+    _add_looking(command)
+    _add_changing(command)
+    _add_writing(command)
+    return parser
+
+
+def _add_looking(command: _Command) -> None:
     listing = command("ls", _list, "List models, their versions and sizes.")
     listing.add_argument("--json", action="store_true", help="print JSON")
     showing = command("show", _show, "Print what a bundle is, and where its bytes go.")
@@ -70,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     verifying.add_argument(
         "bundle", nargs="?", help="FILE, NAME, NAME:VERSION or NAME:ALIAS (default: the whole store)"
     )
+
+
+def _add_changing(command: _Command) -> None:
     publishing = command("publish", _publish, "Add a bundle to the store, which is made where it is missing.")
     publishing.add_argument("file", type=Path)
     publishing.add_argument("name", help="the model's name")
@@ -90,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
             "gc", lambda options: gc(options, _store_place(options)), "Remove from a store by URL what nothing names."
         )
     )
+
+
+def _add_writing(command: _Command) -> None:
     exporting = command("export", _export, "Write a bundle's network, dense, in another format.")
     exporting.add_argument("bundle", help="FILE, NAME, NAME:VERSION or NAME:ALIAS")
     exporting.add_argument("--format", required=True, choices=sorted(_EXPORTS))
@@ -101,7 +118,6 @@ def _parser() -> argparse.ArgumentParser:
     for writing in (exporting, recoding):
         writing.add_argument("--output", required=True, type=Path)
         writing.add_argument("--force", action="store_true", help="replace an existing file")
-    return parser
 
 
 def _list(options: argparse.Namespace) -> int:

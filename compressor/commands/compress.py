@@ -15,6 +15,7 @@ from compressor.commands.options import (
     changed_training,
     choose_device,
     given,
+    given_as,
 )
 from compressor.commands.sources import add_network, load_network, load_test_images, network_shape
 from compressor.data import load_images, split_images
@@ -99,7 +100,7 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
         recipe = recipe.with_both(teacher_share=options.teacher_share)
     shared_by_both = ("batch_size", "ema_decay", "holdout", "seed", "precision", "compile")
     both = given(options, shared_by_both)
-    centroids = _given(options, {"centroid_epochs": "epochs", "centroid_learning_rate": "learning_rate"})
+    centroids = given_as(options, {"centroid_epochs": "epochs", "centroid_learning_rate": "learning_rate"})
     centroids["augmentation"] = changed_augmentation(recipe.centroids.augmentation, options)
     methods = {"prune": recipe.prune} | changed_methods(recipe, options)
     prune = _changed_pruning(methods.pop("prune"), options)
@@ -116,23 +117,18 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
 def _changed_pruning(recipe: PruneRecipe, options: argparse.Namespace) -> PruneRecipe:
     names = {"prune_begin": "begin", "prune_end": "end"}
     names |= {name: name for name in ("method", "sparsity", "refresh_steps", "score", "rounds")}
-    changes = _given(options, names)
-    rules = _given(options, {"floors": "floors", "quality": "quality"})
+    changes = given_as(options, names)
+    rules = given_as(options, {"floors": "floors", "quality": "quality"})
     changes |= {name: parse_rules(text) for name, text in rules.items()}
     return dataclasses.replace(recipe, **changes)
 
 
 def _changed_sharing(recipe: CompressRecipe, options: argparse.Namespace) -> ShareRecipe:
     names = {name: name for name in ("initialisation", "entropy_penalty", "gradient")}
-    changes = _given(options, names)
+    changes = given_as(options, names)
     if options.codebook_size is not None:
         changes["codebook_sizes"] = parse_rules(options.codebook_size)
     return dataclasses.replace(recipe.share, **changes)
-
-
-def _given(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
-    """field -> value of the options that are there."""
-    return {field: value for option, field in names.items() if (value := getattr(options, option)) is not None}
 
 
 def _report(options: argparse.Namespace, stored: StoredBundle) -> None:

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from typing import Any
 
+from compressor.commands.options import given_as
 from compressor.errors import RecipeError
 from compressor.factorization.recipe import FactorizeRecipe
 from compressor.layer_rules import parse_rules
@@ -65,7 +66,7 @@ def changed_methods(recipe: CompressRecipe, options: argparse.Namespace) -> dict
 
 
 def _structure(recipe: StructuredRecipe | None, options: argparse.Namespace) -> StructuredRecipe | None:
-    changes = _given(options, _STRUCTURE)
+    changes = given_as(options, _STRUCTURE)
     if options.structure_kept is not None:
         changes["kept"] = parse_rules(options.structure_kept)
     if options.structure_kinds is not None:
@@ -74,14 +75,14 @@ def _structure(recipe: StructuredRecipe | None, options: argparse.Namespace) -> 
 
 
 def _quantize(recipe: QuantizeRecipe | None, options: argparse.Namespace) -> QuantizeRecipe | None:
-    changes = _given(options, {"quantize_scale_rate": "scale_learning_rate"})
+    changes = given_as(options, {"quantize_scale_rate": "scale_learning_rate"})
     if options.quantize_layers is not None:
         changes["layers"] = parse_rules(options.quantize_layers)
     return _changed("--quantize", options.quantize, recipe, QuantizeRecipe, changes)
 
 
 def _factorize(recipe: FactorizeRecipe | None, options: argparse.Namespace) -> FactorizeRecipe | None:
-    changes = _given(options, {"factorize_saving": "least_saving"})
+    changes = given_as(options, {"factorize_saving": "least_saving"})
     if options.factorize is not None:
         recipe, changes["energy"] = recipe or FactorizeRecipe(), parse_rules(options.factorize)
     if recipe is None and changes:
@@ -96,8 +97,3 @@ def _changed(flag: str, method: str | None, recipe: Any, kind: type, changes: di
     if recipe is None and changes:
         raise RecipeError(f"{flag}: must be given with its options ({', '.join(changes)})")
     return dataclasses.replace(recipe, **changes) if recipe is not None else None
-
-
-def _given(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
-    """field -> value of the options that are there."""
-    return {field: value for option, field in names.items() if (value := getattr(options, option)) is not None}

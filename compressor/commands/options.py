@@ -85,6 +85,11 @@ def given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
+def given_as(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
+    """The options that were given, each under the field that `names` has for it."""
+    return {field: value for option, field in names.items() if (value := getattr(options, option)) is not None}
+
+
 def changed_training(recipe: TrainRecipe, options: argparse.Namespace) -> TrainRecipe:
     """The recipe with the options given.
 
