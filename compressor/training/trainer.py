@@ -100,7 +100,7 @@ class Trainer:
         total = torch.zeros((), device=pixels.device)
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size]
-            total += self._step(self._batch(pixels[chosen], generator), labels[chosen], step / steps)
+            total += self._step(self._batch(pixels[chosen], generator), labels[chosen], step, steps)
             bar.update()
         mean = float(total / steps)
         if not mean < float("inf"):
@@ -114,16 +114,16 @@ class Trainer:
             images = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
         return images.contiguous(memory_format=torch.channels_last)
 
-    def _step(self, images: Tensor, labels: Tensor, share_of_epoch: float) -> Tensor:
-        progress = (self.epoch + share_of_epoch) / self.recipe.epochs
+    def _step(self, images: Tensor, labels: Tensor, step: int, steps: int) -> Tensor:
+        begun, done = ((self.epoch + count / steps) / self.recipe.epochs for count in (step, step + 1))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate_at(progress)
+            group["lr"] = self.recipe.learning_rate_at(begun)
         self.optimizer.zero_grad()
         loss = self._loss(images, labels)
         loss.backward()
         self.constraint.before_step(self.network)
         self.optimizer.step()
-        self.constraint.after_step(self.network, progress)
+        self.constraint.after_step(self.network, done)
         if self.average is not None:
             self.average.update(self.network)
         return loss.detach()

@@ -12,6 +12,7 @@ from torch.nn import functional
 from compressor.data import ImageSet
 from compressor.data.augmentation import Augmentation
 from compressor.errors import CheckpointError, CompressorError
+from compressor.pruning.magnitude import CubicSchedule, GradualPruning
 from compressor.training.constraint import Constraint, Unconstrained
 from compressor.training.evaluation import accuracy_of
 from compressor.training.files import load_tensors, save_tensors
@@ -221,8 +222,17 @@ def test_every_step_has_the_learning_rate_of_its_progress() -> None:
         lambda optimizer, arguments, keywords: rates.append({group["lr"] for group in optimizer.param_groups})
     )
     watched.fit(IMAGES, HOLDOUT)
-    assert constraint.progress == [step / 8 for step in range(8)]
-    assert rates == [{recipe.learning_rate_at(progress)} for progress in constraint.progress]
+    assert constraint.progress == [(step + 1) / 8 for step in range(8)]
+    assert rates == [{recipe.learning_rate_at(step / 8)} for step in range(8)]
+
+
+def test_pruning_that_ends_within_the_last_step_is_fixed_all_the_same() -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    net = network()
+    constraint = GradualPruning(net, CubicSchedule(0.5, 0.0, 0.9))
+    trainer(recipe, network=net, constraint=constraint).fit(IMAGES, HOLDOUT)
+    assert constraint.frozen
+    assert constraint.sparsity == pytest.approx(0.5, abs=0.005)
 
 
 def test_only_weights_of_rank_two_and_more_decay() -> None:
