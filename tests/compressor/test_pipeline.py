@@ -189,6 +189,24 @@ def test_under_another_name_the_same_run_is_published_without_training(
     assert store.models() == ["other"]
 
 
+def test_a_run_killed_between_publishing_and_its_record_publishes_no_second_version(
+    dense: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: object) -> None:
+        raise Killed
+
+    store = Store.create(tmp_path / "store")
+    with monkeypatch.context() as patch:
+        patch.setattr(Compression, "_write_record", killed)
+        with pytest.raises(Killed):
+            compression(dense, tmp_path, CountedPictures()).publish(store, "tiny")
+    assert store.versions("tiny") == [1]
+    stored = compression(dense, tmp_path, CountedPictures()).publish(store, "tiny")
+    assert (stored.version, store.versions("tiny")) == (1, [1])
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert (record["version"], record["sha256"]) == (1, stored.sha256)
+
+
 @pytest.mark.parametrize("killed_in", ["share", "centroids", "measure"])
 def test_a_run_killed_between_stages_and_resumed_gives_the_same_file(
     dense: dict[str, torch.Tensor],
