@@ -13,6 +13,7 @@ from torch import nn
 
 from compressor.bundling import DenseSize, bundle_of, oracle_of, same_tensors
 from compressor.citation import cite
+from compressor.coders import BYTES_BY_CODER, bytes_by_coder
 from compressor.data.images import ImageSet
 from compressor.errors import CompressorError
 from compressor.factorization.network import factorize_network
@@ -201,6 +202,7 @@ class Compression:
             "bundle_bytes": len(stored.data),
             "dense_bytes": bundle.dense_bytes,
             "bytes_by_kind": account(stored.data).by_kind(),
+            BYTES_BY_CODER: bytes_by_coder(bundle),
             "parameters": bundle.parameters,
             "nonzeros": bundle.weight_nonzeros,
             "sparsity": bundle.sparsity,

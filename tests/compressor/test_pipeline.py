@@ -27,7 +27,7 @@ from compressor.sharing.recipe import ShareRecipe
 from compressor.training.evaluation import normalise
 from compressor.training.files import load_tensors
 from compressor.training.trainer import Trainer
-from model_store.bundle import decode_bundle
+from model_store.bundle import decode_bundle, encode_bundle
 from model_store.preprocessing import Preprocessing
 from model_store.store import Store, StoredBundle
 from model_store.tensors import SharedTensor
@@ -309,12 +309,14 @@ def test_the_record_has_every_field_a_table_needs(published: Published) -> None:
     record, bundle = published.record, decode_bundle(published.stored.data)
     assert record.keys() == {
         "name", "version", "sha256", "architecture", "accuracy", "holdout_accuracies", "bundle_bytes", "dense_bytes",
-        "bytes_by_kind", "parameters", "nonzeros", "sparsity", "dense", "recipe", "data", "minutes", "command",
-        "processor", "cores", "threads", "accelerator", "python", "torch", "csrve", "git",
+        "bytes_by_kind", "bytes_by_coder", "parameters", "nonzeros", "sparsity", "dense", "recipe", "data", "minutes",
+        "command", "processor", "cores", "threads", "accelerator", "python", "torch", "csrve", "git",
     }  # fmt: skip
     assert (record["name"], record["version"], record["sha256"]) == ("tiny", 1, published.stored.sha256)
     assert record["accuracy"] == bundle.provenance["accuracy"]
     assert record["bundle_bytes"] == len(published.stored.data) == sum(record["bytes_by_kind"].values())
+    assert record["bytes_by_coder"]["huffman"] == len(published.stored.data)
+    assert record["bytes_by_coder"]["arithmetic"] == len(encode_bundle(bundle, "arithmetic"))
     assert record["dense_bytes"] == dense_bytes_of(tiny_network())
     assert (record["nonzeros"], record["sparsity"]) == (bundle.weight_nonzeros, bundle.sparsity)
     assert record["dense"] == {"test_accuracy": 0.5}
