@@ -13,6 +13,7 @@ from torch import nn
 
 from compressor.bundling import DenseSize, bundle_of, oracle_of, same_tensors
 from compressor.citation import cite
+from compressor.coders import BYTES_BY_CODER, bytes_by_coder
 from compressor.data.images import ImageSet
 from compressor.errors import CompressorError
 from compressor.factorization.network import factorize_network
@@ -128,7 +129,8 @@ class Compression:
         self._say(name, result.holdout_accuracy)
 
     def _prune(self, one: Round) -> Callable[[Path], None]:
-        return lambda checkpoint: self._train(one.name, self.recipe.retrain, one.begin(self.network), checkpoint)
+        shape = self.card.preprocessing.input_shape
+        return lambda checkpoint: self._train(one.name, self.recipe.retrain, one.begin(self.network, shape), checkpoint)
 
     def _share(self, checkpoint: Path) -> None:
         share_network(self.network, self.recipe.share, self.recipe.seed)
@@ -173,7 +175,8 @@ class Compression:
         data = encode_bundle(final)
         if not same_tensors(decode_bundle(data), bundle):
             raise CompressorError("the file with provenance decodes to other weights than the one measured")
-        stored = store.publish(name, data)
+        # A session killed after it published and before it wrote the record left these very bytes in the store.
+        stored = _stored_already(store, name, data) or store.publish(name, data)
         self._write_record(stored, final, test)
         return stored
 
@@ -199,6 +202,7 @@ class Compression:
             "bundle_bytes": len(stored.data),
             "dense_bytes": bundle.dense_bytes,
             "bytes_by_kind": account(stored.data).by_kind(),
+            BYTES_BY_CODER: bytes_by_coder(bundle),
             "parameters": bundle.parameters,
             "nonzeros": bundle.weight_nonzeros,
             "sparsity": bundle.sparsity,
@@ -213,6 +217,15 @@ class Compression:
     def _say(self, what: str, accuracy: float) -> None:
         if self.progress:
             print(f"{what}: {accuracy:.2%}", flush=True)
+
+
+def _stored_already(store: BundleStore, name: str, data: bytes) -> StoredBundle | None:
+    """The version of `name` that has these bytes, the newest first."""
+    digest = hashlib.sha256(data).hexdigest()
+    versions = store.versions(name) if name in store.models() else []
+    found = (version for version in reversed(versions) if store.digest(name, version) == digest)
+    version = next(found, None)
+    return store.read(name, version) if version is not None else None
 
 
 def _teacher_of(network: nn.Module) -> nn.Module:

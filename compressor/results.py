@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compressor.coders import BYTES_BY_CODER
 from compressor.errors import CompressorError
 from compressor.experiments.tables import experiments_table, targets_table
 from compressor.markdown import kilobytes, table
@@ -130,10 +131,23 @@ def _section(record: Record) -> str:
             f"{fields['parameters']:,} parameters, {fields['nonzeros']:,} weights left; the bundle's SHA-256 begins "
             f"`{fields['sha256'][:16]}`.",
             table(("bytes", "size", "share"), kinds),
+            *_coders(fields),
             table(("stage", "accuracy on the part held out"), stages),
             _conditions(fields),
         ]
     )
+
+
+def _coders(fields: Mapping[str, Any]) -> list[str]:
+    """What Huffman costs, as one paragraph; none where the record does not have it."""
+    sizes = fields.get(BYTES_BY_CODER)
+    if not sizes:
+        return []
+    huffman, arithmetic = sizes["huffman"], sizes["arithmetic"]
+    return [
+        f"The whole file by coder: Huffman {huffman:,} bytes, the adaptive arithmetic coder {arithmetic:,} "
+        f"({arithmetic / huffman - 1:+.1%})."
+    ]
 
 
 def _in_order(values: Mapping[str, Any], order: Sequence[str]) -> list[tuple[str, Any]]:

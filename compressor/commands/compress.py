@@ -59,7 +59,9 @@ def _add_pruning(group: Any) -> None:
     group.add_argument("--prune-begin", type=float, help="gradual: share of the run")
     group.add_argument("--prune-end", type=float, help="gradual: share of the run, the mask is fixed after it")
     group.add_argument("--refresh-steps", type=int, help="gradual: steps between two masks")
-    group.add_argument("--score", choices=sorted(SCORES))
+    group.add_argument(
+        "--score", choices=sorted(SCORES), help="gradual: bytes, macs: magnitude per coded bit, per operation"
+    )
     group.add_argument("--floors", help="gradual: least density, such as first=0.5,last=0.4,*=0.02")
     group.add_argument("--quality", help="threshold: q of q * std, such as conv1=0.5,*=1.2")
     group.add_argument("--rounds", type=int, help="threshold: prune and retrain so often")

@@ -67,6 +67,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--padding", type=int, help="of the random crop")
     parser.add_argument("--flip", action=argparse.BooleanOptionalAction, default=None, help="half of the pictures")
     parser.add_argument("--cutout", type=int, help="side of a square that is blanked")
+    parser.add_argument("--mixup", type=float, help="a of Beta(a, a): how pictures and labels are blended; 0: not")
     parser.add_argument("--small-epochs", type=int, help="first epochs, on shrunk pictures; 0: none")
     parser.add_argument("--small-side", type=int, help="the side they are shrunk to")
     parser.add_argument("--precision", choices=PRECISIONS)
@@ -108,7 +109,7 @@ def changed_augmentation(augmentation: Augmentation, options: argparse.Namespace
     Raises:
         RecipeError: an option is out of its range.
     """
-    return dataclasses.replace(augmentation, **given(options, ("padding", "flip", "cutout")))
+    return dataclasses.replace(augmentation, **given(options, ("padding", "flip", "cutout", "mixup")))
 
 
 def _small_phase(phase: SmallPhase | None, epochs: int | None, side: int | None) -> SmallPhase | None:

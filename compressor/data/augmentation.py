@@ -1,7 +1,8 @@
-"""Random crops, flips and cutout on a whole batch at once, on the device, from one seeded generator."""
+"""Random crops, flips, cutout and mixup on a whole batch at once, on the device, from one seeded generator."""
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,15 +11,23 @@ from compressor.errors import RecipeError
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Pad by `padding` and crop at random, flip half of the pictures, blank a square of `cutout` pixels (0: off)."""
+    """Pad by `padding` and crop at random, flip half of the pictures, blank a square of `cutout` pixels (0: off).
+
+    Attributes:
+        mixup: a of the Beta(a, a) that draws how much of another picture, and of its label, each batch's pictures take
+            on (Zhang et al. 2018, "mixup"); 0: none.
+    """
 
     padding: int = 4
     flip: bool = True
     cutout: int = 0
+    mixup: float = 0.0
 
     def __post_init__(self) -> None:
         if self.padding < 0 or self.cutout < 0:
             raise RecipeError(f"augmentation: padding {self.padding}, cutout {self.cutout}, must not be negative")
+        if not 0 <= self.mixup <= 100:
+            raise RecipeError(f"augmentation: mixup {self.mixup}, must be in 0..100")
 
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Augment [batch, channels, height, width]; blanks are 0, which is the mean of normalised pictures."""
@@ -30,6 +39,28 @@ class Augmentation:
         if self.cutout:
             images = _cut(images, self.cutout, generator)
         return images
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixture:
+    """Pictures [batch, ...] blended with those of the same batch in another order.
+
+    Attributes:
+        share: of each picture itself, 0..1; the rest is that of its partner, and so is the label.
+        partners: which picture each is blended with, int64 [batch].
+    """
+
+    images: Tensor
+    share: float
+    partners: Tensor
+
+
+def mix(images: Tensor, concentration: float, generator: torch.Generator) -> Mixture:
+    """Blend a batch with itself by one share drawn from Beta(a, a), a = `concentration`, above 0."""
+    seed = int(torch.randint(1 << 62, (), generator=generator))
+    share = float(np.random.default_rng(seed).beta(concentration, concentration))  # torch draws Beta without generator
+    partners = torch.randperm(len(images), generator=generator).to(images.device)
+    return Mixture(torch.lerp(images[partners], images, share), share, partners)
 
 
 def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:

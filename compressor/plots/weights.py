@@ -37,8 +37,8 @@ def plot_histograms(stages: Sequence[tuple[str, Weights]], layers: Sequence[str]
             if column == 0:
                 axes.set_ylabel(layer, fontsize=7)
     figure.supxlabel(
-        "value of a weight (without zeros; the outermost bars hold what lies further out; heights are logarithmic)",
-        fontsize=9,
+        "value of a weight (without zeros);\nthe outermost bars hold what lies further out; heights are logarithmic",
+        fontsize=8,
     )
     return figure
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from compressor.pruning.costs import output_pixels
 from compressor.pruning.magnitude import CubicSchedule, GradualPruning
 from compressor.pruning.masks import FixedMasks, apply_masks, prunable_parameters
 from compressor.pruning.recipe import PruneRecipe
@@ -21,7 +22,7 @@ class PruningRound:
     recipe: PruneRecipe
     quality_scale: float = 1.0
 
-    def begin(self, network: nn.Module) -> Constraint:
+    def begin(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Constraint:
         """Prune by the threshold now, or set up the gradual schedule; the weights stay on their device."""
         recipe = self.recipe
         if recipe.method == "none":
@@ -30,7 +31,12 @@ class PruningRound:
             schedule = CubicSchedule(recipe.sparsity, recipe.begin, recipe.end)
             score = SCORES[recipe.score]
             return GradualPruning(
-                network, schedule, refresh_steps=recipe.refresh_steps, floors=recipe.floors, score=score
+                network,
+                schedule,
+                refresh_steps=recipe.refresh_steps,
+                floors=recipe.floors,
+                score=score,
+                pixels=output_pixels(network, input_shape) if score.wants_pixels else None,
             )
         masks = threshold_masks(network, recipe.quality, self.quality_scale)
         apply_masks(dict(prunable_parameters(network)), masks)

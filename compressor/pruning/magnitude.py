@@ -1,6 +1,6 @@
 """Gradual pruning during training: sparsity rises on a cubic schedule, masked weights may come back until the end."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from compressor.errors import RecipeError
 from compressor.layer_rules import LayerRules, resolve_rules
 from compressor.pruning.masks import apply_masks, layer_of, prunable_parameters, sparsity_of
-from compressor.pruning.scores import magnitude_scores, masks_by_score
+from compressor.pruning.scores import SCORES, Score, masks_by_score
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,10 @@ class GradualPruning:
     Until the mask freezes, the optimiser moves dense latent weights by gradients taken at the masked point, so that a
     pruned weight that turns out to matter comes back (DPF, Lin et al. 2020). From `schedule.end` on the mask is fixed,
     gradients are masked, and pruned weights stay zero whatever momentum holds.
+
+    Args:
+        score: where it depends on a layer's density, on the one that the mask before this one left.
+        pixels: output pixels of each weight's layer, for a score that wants them.
     """
 
     def __init__(
@@ -53,13 +57,15 @@ class GradualPruning:
         *,
         refresh_steps: int = 100,
         floors: LayerRules = (("*", 0.0),),
-        score: Callable[[Tensor], Tensor] = magnitude_scores,
+        score: Score = SCORES["magnitude"],
+        pixels: Mapping[str, int] | None = None,
     ) -> None:
         weights = prunable_parameters(network)
         by_layer = resolve_rules(floors, [layer_of(name) for name in weights])
         self.schedule = schedule
         self.refresh_steps = refresh_steps
         self.score = score
+        self.pixels = pixels or {}
         self.floors = {name: by_layer[layer_of(name)] for name in weights}
         _check_floors(self.floors, {name: weight.numel() for name, weight in weights.items()}, schedule.final)
         self.masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
@@ -92,7 +98,10 @@ class GradualPruning:
     def _refresh(self, progress: float) -> None:
         ended = progress >= self.schedule.end
         if ended or (progress >= self.schedule.begin and self.steps % self.refresh_steps == 0):
-            scores = {name: self.score(weight) for name, weight in self.latent.items()}
+            scores = {
+                name: self.score.of(weight, float(self.masks[name].double().mean()), self.pixels.get(name, 1))
+                for name, weight in self.latent.items()
+            }
             self.masks = masks_by_score(scores, self.schedule.sparsity_at(progress), self.floors)
         if ended:
             self.frozen, self.latent = True, {}

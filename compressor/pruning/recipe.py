@@ -20,7 +20,7 @@ class PruneRecipe:
         sparsity: gradual: share of all convolution and linear weights that goes.
         begin, end: gradual: between which shares of the run sparsity rises; afterwards the mask is fixed.
         refresh_steps: gradual: optimiser steps between two choices of the mask.
-        score: gradual: `magnitude` or `lamp`.
+        score: gradual: `magnitude`, `lamp`, or magnitude over what a weight costs, in `bytes` or `macs`.
         floors: gradual: the least density of each layer.
         quality: threshold: q of each layer.
         rounds: threshold: how often to prune and retrain.

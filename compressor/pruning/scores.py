@@ -1,9 +1,12 @@
-"""What a weight is worth: its magnitude, or LAMP's share of what is left of its layer."""
+"""What a weight is worth: its magnitude, LAMP's share of what is left of its layer, or either per what it costs."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from compressor.pruning.costs import coded_bits
 
 
 def magnitude_scores(weight: Tensor) -> Tensor:
@@ -24,7 +27,31 @@ def lamp_scores(weight: Tensor) -> Tensor:
     return scores.float().reshape(weight.shape)
 
 
-SCORES: dict[str, Callable[[Tensor], Tensor]] = {"magnitude": magnitude_scores, "lamp": lamp_scores}
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The importance of a weight over the price of keeping one of its layer.
+
+    Attributes:
+        importance: of every weight of a layer, of its shape.
+        price: of one weight that is kept, by its layer's density (0..1) and output pixels.
+        wants_pixels: whether the price depends on the output pixels.
+    """
+
+    importance: Callable[[Tensor], Tensor]
+    price: Callable[[float, int], float] = lambda density, pixels: 1.0
+    wants_pixels: bool = False
+
+    def of(self, weight: Tensor, density: float, pixels: int = 1) -> Tensor:
+        """The score of every weight of a layer, compared over the whole network."""
+        return self.importance(weight) / self.price(density, pixels)
+
+
+SCORES: dict[str, Score] = {
+    "magnitude": Score(magnitude_scores),
+    "lamp": Score(lamp_scores),
+    "bytes": Score(magnitude_scores, lambda density, pixels: coded_bits(density)),
+    "macs": Score(magnitude_scores, lambda density, pixels: float(pixels), wants_pixels=True),
+}
 
 
 def masks_by_score(scores: Mapping[str, Tensor], sparsity: float, floors: Mapping[str, float]) -> dict[str, Tensor]:

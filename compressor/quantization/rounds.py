@@ -15,6 +15,6 @@ class QuantizeRound:
     name: str
     recipe: QuantizeRecipe
 
-    def begin(self, network: nn.Module) -> StraightThrough:
+    def begin(self, network: nn.Module, input_shape: tuple[int, int, int]) -> StraightThrough:
         """Quantize the network, and train it so."""
         return StraightThrough(network, self.recipe)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compressor.coders import bytes_by_coder
 from compressor.plots.accuracy_and_bytes import plot_accuracy_and_bytes
+from compressor.plots.accuracy_and_sparsity import plot_accuracy_and_sparsity
 from compressor.plots.canvas import rendered
 from compressor.plots.layers import plot_bits, plot_bytes, plot_stages
 from compressor.plots.weights import plot_centroids, plot_histograms
-from compressor.report.published import CLASSES, PUBLISHED
+from compressor.report.published import CLASSES, PUBLISHED, PUBLISHED_SPARSE
 from compressor.report.subject import DECODED, DENSE, Subject
 from compressor.stages import BEFORE_SHARING
 from model_store.accounting import account
@@ -51,6 +53,11 @@ def overview(subjects: Sequence[Subject]) -> list[Picture]:
         note = "Hollow: published coded sizes on CIFAR-10, sources below. " if cifar else ""
         caption = f"{note}Filled: the bundles of this report, bytes of the file, accuracy of the decoded file."
         pictures.append(Picture("accuracy-and-bytes.png", rendered(figure), "Accuracy against bytes", caption))
+        sparse = [(s.name, s.bundle.sparsity, s.accuracy) for s in subjects if s.accuracy is not None]
+        figure = plot_accuracy_and_sparsity(sparse, published=cifar)
+        note = "Hollow: published sparse networks on CIFAR-10, sources below. " if cifar else ""
+        caption = f"{note}Filled: the bundles of this report. Sparsity is the share of convolution and linear weights."
+        pictures.append(Picture("accuracy-and-sparsity.png", rendered(figure), "Accuracy against sparsity", caption))
     staged = [(s.name, s.accuracies, s.accuracy) for s in subjects if s.accuracies]
     if staged:
         caption = (
@@ -122,13 +129,17 @@ def page_of(subjects: Sequence[Subject], pictures: Mapping[str, Sequence[Picture
 
 
 def _figures_table(subjects: Sequence[Subject]) -> str:
-    head = ("bundle", "network", "dense bytes", "file bytes", "ratio", "sparsity", "accuracy of the file")
+    head = (
+        "bundle", "network", "dense bytes", "file bytes", "ratio", "by Huffman", "by arithmetic coder", "sparsity",
+        "accuracy of the file",
+    )  # fmt: skip
     rows = []
     for subject in subjects:
         bundle, size = subject.bundle, len(subject.data)
         accuracy = f"{subject.accuracy:.2%}" if subject.accuracy is not None else "not recorded"
         ratio = f"{bundle.dense_bytes / size:.1f}"
-        sizes = (f"{bundle.dense_bytes:,}", f"{size:,}", ratio, f"{bundle.sparsity:.1%}")
+        coders = (f"{by_coder:,}" for by_coder in bytes_by_coder(bundle).values())
+        sizes = (f"{bundle.dense_bytes:,}", f"{size:,}", ratio, *coders, f"{bundle.sparsity:.1%}")
         rows.append((subject.name, bundle.architecture, *sizes, accuracy))
     return _table(head, rows)
 
@@ -136,7 +147,12 @@ def _figures_table(subjects: Sequence[Subject]) -> str:
 def _sources() -> str:
     rows = [(p.method, p.network, f"{p.size_bytes:,}", f"{p.accuracy:.2%}", p.source) for p in PUBLISHED]
     table = _table(("method", "network", "coded bytes", "accuracy", "source"), rows)
-    return f"<h2>Published points</h2>\n<p>Only sizes of coded networks; counts of parameters are left out.</p>{table}"
+    sparse = [(p.method, p.network, f"{p.sparsity:.2%}", f"{p.accuracy:.2%}", p.source) for p in PUBLISHED_SPARSE]
+    without_file = _table(("method", "network", "sparsity", "accuracy", "source"), sparse)
+    return (
+        f"<h2>Published points</h2>\n<p>Only sizes of coded networks; counts of parameters are left out.</p>{table}"
+        f"\n<p>Sparsity alone, with no file:</p>{without_file}"
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

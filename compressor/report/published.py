@@ -37,4 +37,29 @@ PUBLISHED = (
     Published("LilNetX", "VGG-16", 76_000, 0.900, _LILNETX),
     Published("LilNetX", "ResNet-20-4", 66_000, 0.915, _LILNETX),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSparsity:
+    """A published accuracy on CIFAR-10 at a sparsity (both 0..1), of a network that nobody coded."""
+
+    method: str
+    network: str
+    sparsity: float
+    accuracy: float
+    source: str
+
+
+_JACKPOTS = "Zhang et al., Lottery Jackpots exist in pre-trained models, IEEE TPAMI 2023"
+_DPF = "Lin et al., Dynamic model pruning with feedback, ICLR 2020 (reimplemented by others)"
+_PROGRESSIVE = "arXiv 2606.12278 (2026), progressive magnitude pruning, one run"
+PUBLISHED_SPARSE = (
+    PublishedSparsity("Lottery Jackpots", "VGG-19", 0.90, 0.9394, _JACKPOTS),
+    PublishedSparsity("Lottery Jackpots", "VGG-19", 0.95, 0.9374, _JACKPOTS),
+    PublishedSparsity("Lottery Jackpots", "ResNet-32, wide", 0.90, 0.9439, _JACKPOTS),
+    PublishedSparsity("Lottery Jackpots", "ResNet-32, wide", 0.95, 0.9341, _JACKPOTS),
+    PublishedSparsity("DPF", "ResNet-56", 0.90, 0.9373, _DPF),
+    PublishedSparsity("progressive", "ResNet-18", 0.729, 0.9512, _PROGRESSIVE),
+    PublishedSparsity("progressive", "VGG-19", 0.9797, 0.9344, _PROGRESSIVE),
+)
 CLASSES = frozenset(["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])

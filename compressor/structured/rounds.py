@@ -23,7 +23,7 @@ class StructuredRound:
     kind: str
     rate_at: Callable[[float], float]
 
-    def begin(self, network: nn.Module) -> StructuredSearch:
+    def begin(self, network: nn.Module, input_shape: tuple[int, int, int]) -> StructuredSearch:
         """The search over a network that has been trained; what an earlier round zeroed stays zero."""
         if self.recipe.method == "fcf":
             return FactorizedFilters(network, self.recipe, self.rate_at).begin(network)

@@ -12,7 +12,8 @@ class Constraint(Protocol):
         """After the gradients are there, before the optimiser uses them."""
 
     def after_step(self, network: nn.Module, progress: float) -> None:
-        """After the optimiser moved the weights; `progress` is the share (0..1) of all steps done."""
+        """After the optimiser moved the weights; `progress` is the share (0..1) of all steps done, this one included:
+        1 after the last, however few there are."""
 
     def project(self, tensors: dict[str, Tensor]) -> None:
         """Bring averaged weights, by parameter name, back into the constrained set, in place."""

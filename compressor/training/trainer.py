@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from compressor.data.augmentation import mix
 from compressor.data.images import ImageSet
 from compressor.errors import CheckpointError, CompressorError
 from compressor.training.average import MovingAverage
@@ -50,6 +51,7 @@ class Trainer:
         self.progress = progress
         self.optimizer = _optimizer(network, recipe)
         self.average = MovingAverage(network, recipe.ema_decay) if recipe.ema_decay else None
+        self.classes = 0  # of the pictures that are fitted
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self._forward: nn.Module = torch.compile(self.network, dynamic=False) if recipe.compile else self.network  # type: ignore[assignment]
@@ -67,6 +69,7 @@ class Trainer:
 
     def fit(self, images: ImageSet, holdout: ImageSet) -> nn.Module:
         """Train the remaining epochs, checkpointing each, and return `result`."""
+        self.classes = len(images.class_names)
         pixels = images.pixels.to(self.device)
         labels = images.labels.to(self.device)
         bar = tqdm(
@@ -100,30 +103,35 @@ class Trainer:
         total = torch.zeros((), device=pixels.device)
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size]
-            total += self._step(self._batch(pixels[chosen], generator), labels[chosen], step / steps)
+            total += self._step(*self._batch(pixels[chosen], labels[chosen], generator), step, steps)
             bar.update()
         mean = float(total / steps)
         if not mean < float("inf"):
             raise CompressorError(f"{self.name}: epoch {self.epoch + 1} diverged, loss {mean}; lower the learning rate")
         return mean
 
-    def _batch(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+    def _batch(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pictures as they are trained on; labels int64 [batch], or float32 [batch, classes] where they are mixed."""
         images = self.recipe.augmentation.apply(normalise(pixels, self.preprocessing), generator)
         side = self.recipe.side_at(self.epoch)
         if side is not None:
             images = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        return images.contiguous(memory_format=torch.channels_last)
+        if self.recipe.augmentation.mixup:
+            mixture = mix(images, self.recipe.augmentation.mixup, generator)
+            single = functional.one_hot(labels, self.classes).float()
+            images, labels = mixture.images, torch.lerp(single[mixture.partners], single, mixture.share)
+        return images.contiguous(memory_format=torch.channels_last), labels
 
-    def _step(self, images: Tensor, labels: Tensor, share_of_epoch: float) -> Tensor:
-        progress = (self.epoch + share_of_epoch) / self.recipe.epochs
+    def _step(self, images: Tensor, labels: Tensor, step: int, steps: int) -> Tensor:
+        begun, done = ((self.epoch + count / steps) / self.recipe.epochs for count in (step, step + 1))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate_at(progress)
+            group["lr"] = self.recipe.learning_rate_at(begun)
         self.optimizer.zero_grad()
         loss = self._loss(images, labels)
         loss.backward()
         self.constraint.before_step(self.network)
         self.optimizer.step()
-        self.constraint.after_step(self.network, progress)
+        self.constraint.after_step(self.network, done)
         if self.average is not None:
             self.average.update(self.network)
         return loss.detach()

@@ -27,7 +27,7 @@ from compressor.sharing.recipe import ShareRecipe
 from compressor.training.evaluation import normalise
 from compressor.training.files import load_tensors
 from compressor.training.trainer import Trainer
-from model_store.bundle import decode_bundle
+from model_store.bundle import decode_bundle, encode_bundle
 from model_store.preprocessing import Preprocessing
 from model_store.store import Store, StoredBundle
 from model_store.tensors import SharedTensor
@@ -189,6 +189,24 @@ def test_under_another_name_the_same_run_is_published_without_training(
     assert store.models() == ["other"]
 
 
+def test_a_run_killed_between_publishing_and_its_record_publishes_no_second_version(
+    dense: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: object) -> None:
+        raise Killed
+
+    store = Store.create(tmp_path / "store")
+    with monkeypatch.context() as patch:
+        patch.setattr(Compression, "_write_record", killed)
+        with pytest.raises(Killed):
+            compression(dense, tmp_path, CountedPictures()).publish(store, "tiny")
+    assert store.versions("tiny") == [1]
+    stored = compression(dense, tmp_path, CountedPictures()).publish(store, "tiny")
+    assert (stored.version, store.versions("tiny")) == (1, [1])
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert (record["version"], record["sha256"]) == (1, stored.sha256)
+
+
 @pytest.mark.parametrize("killed_in", ["share", "centroids", "measure"])
 def test_a_run_killed_between_stages_and_resumed_gives_the_same_file(
     dense: dict[str, torch.Tensor],
@@ -291,12 +309,14 @@ def test_the_record_has_every_field_a_table_needs(published: Published) -> None:
     record, bundle = published.record, decode_bundle(published.stored.data)
     assert record.keys() == {
         "name", "version", "sha256", "architecture", "accuracy", "holdout_accuracies", "bundle_bytes", "dense_bytes",
-        "bytes_by_kind", "parameters", "nonzeros", "sparsity", "dense", "recipe", "data", "minutes", "command",
-        "processor", "cores", "threads", "accelerator", "python", "torch", "csrve", "git",
+        "bytes_by_kind", "bytes_by_coder", "parameters", "nonzeros", "sparsity", "dense", "recipe", "data", "minutes",
+        "command", "processor", "cores", "threads", "accelerator", "python", "torch", "csrve", "git",
     }  # fmt: skip
     assert (record["name"], record["version"], record["sha256"]) == ("tiny", 1, published.stored.sha256)
     assert record["accuracy"] == bundle.provenance["accuracy"]
     assert record["bundle_bytes"] == len(published.stored.data) == sum(record["bytes_by_kind"].values())
+    assert record["bytes_by_coder"]["huffman"] == len(published.stored.data)
+    assert record["bytes_by_coder"]["arithmetic"] == len(encode_bundle(bundle, "arithmetic"))
     assert record["dense_bytes"] == dense_bytes_of(tiny_network())
     assert (record["nonzeros"], record["sparsity"]) == (bundle.weight_nonzeros, bundle.sparsity)
     assert record["dense"] == {"test_accuracy": 0.5}

@@ -185,3 +185,10 @@ def test_nothing_is_written_where_the_markers_are_missing(tmp_path: Path) -> Non
         write_results(folder, tmp_path / "results.md", readme)
     assert readme.read_text() == "no markers"
     assert not (tmp_path / "results.md").exists()
+
+
+def test_what_huffman_costs_is_told_where_the_record_has_it() -> None:
+    known = LARGE | {"bytes_by_coder": {"huffman": 64_000, "arithmetic": 60_800}}
+    sentence = "The whole file by coder: Huffman 64,000 bytes, the adaptive arithmetic coder 60,800 (-5.0%)."
+    assert f"\n\n{sentence}\n\n| stage |" in results_page([Record("small", known)])
+    assert "by coder" not in results_page([Record("small", LARGE)])

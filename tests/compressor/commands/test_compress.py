@@ -40,6 +40,8 @@ def test_without_options_a_recipe_stays_what_it_is(name: str) -> None:
         (("--prune-begin", "0.1", "--prune-end", "0.5"), "prune", {"begin": 0.1, "end": 0.5}),
         (("--refresh-steps", "7"), "prune", {"refresh_steps": 7}),
         (("--score", "lamp"), "prune", {"score": "lamp"}),
+        (("--score", "bytes"), "prune", {"score": "bytes"}),
+        (("--score", "macs"), "prune", {"score": "macs"}),
         (("--floors", "first=0.5,*=0.03"), "prune", {"floors": (("first", 0.5), ("*", 0.03))}),
         (("--quality", "1.5"), "prune", {"quality": (("*", 1.5),)}),
         (("--rounds", "3"), "prune", {"rounds": 3}),

@@ -58,12 +58,18 @@ def test_without_options_a_recipe_stays_what_it_is() -> None:
         ("--padding", "0", "augmentation", Augmentation(0, True, 0)),
         ("--no-flip", None, "augmentation", Augmentation(4, False, 0)),
         ("--cutout", "8", "augmentation", Augmentation(4, True, 8)),
+        ("--mixup", "0.2", "augmentation", Augmentation(4, True, 0, 0.2)),
     ],
 )
 def test_each_option_changes_its_own_field(option: str, value: str | None, field: str, expected: Any) -> None:
     options = training(option) if value is None else training(option, value)
     assert getattr(TrainRecipe(), field) != expected
     assert changed_training(TrainRecipe(), options) == dataclasses.replace(TrainRecipe(), **{field: expected})
+
+
+def test_mixup_can_be_turned_off_again() -> None:
+    recipe = TrainRecipe(augmentation=Augmentation(mixup=0.2))
+    assert changed_training(recipe, training("--mixup", "0")).augmentation.mixup == 0
 
 
 def test_options_of_two_values_can_be_turned_off_again() -> None:

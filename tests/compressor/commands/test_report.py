@@ -36,12 +36,19 @@ def test_two_bundles_share_a_page_with_every_picture_beside_it(
     written = {path.name for path in (folder / "page").iterdir()}
     tiny = {f"tiny-{what}.png" for what in ("bytes", "bits", "centroids", "weights")}
     other = {f"other-{what}.png" for what in ("bytes", "bits", "weights")}
-    assert written == {"report.html", "accuracy-and-bytes.png", "stages.png", *tiny, *other}
+    assert written == {
+        "report.html",
+        "accuracy-and-bytes.png",
+        "accuracy-and-sparsity.png",
+        "stages.png",
+        *tiny,
+        *other,
+    }
     page = (folder / "page" / "report.html").read_text()
     assert "<h2>tiny</h2>" in page
     assert "<h2>other</h2>" in page
     assert "Stages whose weights are at hand: dense, prune, share, decoded." in page
-    assert capsys.readouterr().out == "page/report.html: 9 pictures, and as PNG files beside it\n"
+    assert capsys.readouterr().out == "page/report.html: 10 pictures, and as PNG files beside it\n"
 
 
 @pytest.mark.parametrize("target", ["store/tiny/1.csrve", "tiny.csrve"])

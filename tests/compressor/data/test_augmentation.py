@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from compressor.data.augmentation import Augmentation
+from compressor.data.augmentation import Augmentation, mix
 from compressor.errors import RecipeError
 from tests.compressor.toys import exactly
 
@@ -88,3 +88,28 @@ def test_negative_sizes_are_refused(padding: int, cutout: int) -> None:
     message = f"augmentation: padding {padding}, cutout {cutout}, must not be negative"
     with pytest.raises(RecipeError, match=exactly(message)):
         Augmentation(padding=padding, cutout=cutout)
+
+
+def test_mixing_blends_every_picture_with_one_of_the_batch_by_one_share() -> None:
+    images = numbered()
+    mixture = mix(images, 1.0, seeded())
+    assert 0 < mixture.share < 1
+    assert sorted(mixture.partners.tolist()) == list(range(len(images)))
+    expected = mixture.share * images + (1 - mixture.share) * images[mixture.partners]
+    torch.testing.assert_close(mixture.images, expected)
+
+
+def test_shares_are_drawn_from_beta_and_follow_the_generator_alone() -> None:
+    generator = seeded()
+    shares = torch.tensor([mix(numbered(2), 0.2, generator).share for _ in range(2000)], dtype=torch.float64)
+    assert float(shares.mean()) == pytest.approx(0.5, abs=0.04)
+    assert float(shares.var()) == pytest.approx(0.25 / 1.4, abs=0.02)  # of Beta(a, a): 1 / (4 (2 a + 1))
+    torch.manual_seed(5)
+    again = seeded()
+    assert [mix(numbered(2), 0.2, again).share for _ in range(3)] == shares[:3].tolist()
+
+
+@pytest.mark.parametrize("mixup", [-0.1, 100.5])
+def test_a_mixup_outside_its_range_is_refused(mixup: float) -> None:
+    with pytest.raises(RecipeError, match=exactly(f"augmentation: mixup {mixup}, must be in 0..100")):
+        Augmentation(mixup=mixup)

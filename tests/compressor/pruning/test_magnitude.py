@@ -9,7 +9,7 @@ from torch import nn
 from compressor.errors import RecipeError
 from compressor.pruning.magnitude import CubicSchedule, GradualPruning
 from compressor.pruning.masks import prunable_parameters, sparsity_of
-from compressor.pruning.scores import lamp_scores, masks_by_score
+from compressor.pruning.scores import SCORES, lamp_scores, masks_by_score
 from tests.compressor.blobs import quick_training, tiny_network, two_layers
 from tests.compressor.resuming import check_resumed_run_repeats
 
@@ -141,13 +141,43 @@ def test_after_the_mask_is_fixed_pruned_weights_have_no_gradient() -> None:
 
 def test_the_masks_are_those_of_score_and_floors() -> None:
     network = tiny_network()
-    constraint = GradualPruning(network, HALF, floors=(("first", 0.75), ("*", 0.1)), score=lamp_scores)
+    constraint = GradualPruning(network, HALF, floors=(("first", 0.75), ("*", 0.1)), score=SCORES["lamp"])
     scores = {name: lamp_scores(weight) for name, weight in prunable_parameters(network).items()}
     floors = {"conv1.weight": 0.75, "conv2.weight": 0.1, "linear.weight": 0.1}
     expected = masks_by_score(scores, 0.5, floors)
     constraint.after_step(network, 0.7)
     assert all(torch.equal(constraint.masks[name], mask) for name, mask in expected.items())
     assert constraint.sparsity == pytest.approx(0.5, abs=1 / 510)
+
+
+def test_scores_per_byte_use_the_density_that_the_mask_before_left_and_take_more_from_the_sparser_layer() -> None:
+    network = two_layers()
+    with torch.no_grad():
+        network[0].weight.copy_(torch.linspace(0.5, 1.5, 30).reshape(5, 6))
+        network[2].weight.copy_(torch.linspace(0.51, 1.51, 15).reshape(3, 5))
+    masks = {}
+    for name in ("magnitude", "bytes"):
+        constraint = GradualPruning(network, HALF, score=SCORES[name])
+        constraint.masks["0.weight"] = torch.arange(30).reshape(5, 6) >= 25
+        constraint._refresh(0.6)
+        masks[name] = constraint.masks
+    sparser, other = "0.weight", "2.weight"
+    assert masks["bytes"][sparser].sum() < masks["magnitude"][sparser].sum()
+    assert masks["bytes"][other].sum() > masks["magnitude"][other].sum()
+    assert sparsity_of(masks["bytes"]) == sparsity_of(masks["magnitude"])
+
+
+def test_scores_per_operation_take_more_where_a_weight_multiplies_at_more_pixels() -> None:
+    masks = {}
+    for name in ("magnitude", "macs"):
+        network = tiny_network()
+        constraint = GradualPruning(
+            network, HALF, score=SCORES[name], pixels={"conv1.weight": 64, "conv2.weight": 16, "linear.weight": 1}
+        )
+        constraint.after_step(network, 0.6)
+        masks[name] = constraint.masks
+    assert masks["macs"]["conv1.weight"].sum() < masks["magnitude"]["conv1.weight"].sum()
+    assert masks["macs"]["linear.weight"].all()
 
 
 def test_projecting_averages_masks_the_prunable_ones() -> None:

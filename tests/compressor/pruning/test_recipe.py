@@ -12,7 +12,7 @@ from compressor.pruning.recipe import PruneRecipe
     ("fields", "message"),
     [
         ({"method": "random"}, "pruning method 'random', must be one of gradual, threshold, none"),
-        ({"score": "taylor"}, "pruning score 'taylor', must be one of magnitude, lamp"),
+        ({"score": "taylor"}, "pruning score 'taylor', must be one of magnitude, lamp, bytes, macs"),
         ({"refresh_steps": 0}, "refresh_steps = 0, rounds = 1, must be at least 1"),
         ({"rounds": 0}, "refresh_steps = 100, rounds = 0, must be at least 1"),
         (

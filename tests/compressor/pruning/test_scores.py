@@ -1,9 +1,12 @@
 """Scores by their definitions, and masks that keep exactly as many weights as asked for."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
+from compressor.pruning.costs import coded_bits
 from compressor.pruning.scores import SCORES, lamp_scores, magnitude_scores, masks_by_score
 
 SHAPES = {"first": (4, 3, 3, 3), "middle": (40, 30), "last": (5, 8)}
@@ -47,8 +50,32 @@ def test_the_lamp_scores_of_a_layer_of_zeros_are_0() -> None:
     assert lamp_scores(torch.zeros(3, 2)).tolist() == [[0.0, 0.0]] * 3
 
 
-def test_both_scores_go_by_name() -> None:
-    assert {"magnitude": magnitude_scores, "lamp": lamp_scores} == SCORES
+@pytest.mark.parametrize(("name", "importance"), [("magnitude", magnitude_scores), ("lamp", lamp_scores)])
+def test_scores_without_a_price_are_the_importance(
+    name: str, importance: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    weight = torch.tensor([[0.5, -3.0], [1.0, 0.0]])
+    assert torch.equal(SCORES[name].of(weight, 0.1, 64), importance(weight))
+    assert not SCORES[name].wants_pixels
+
+
+def test_the_score_per_byte_is_the_magnitude_over_the_bits_at_the_layers_density_whatever_its_pixels() -> None:
+    weight = torch.tensor([[0.5, -3.0], [1.0, 0.0]])
+    for density in (0.01, 0.2, 1.0):
+        expected = weight.abs() / coded_bits(density)
+        assert torch.equal(SCORES["bytes"].of(weight, density, 64), expected)
+    assert not SCORES["bytes"].wants_pixels
+
+
+def test_the_score_per_operation_is_the_magnitude_over_the_output_pixels_whatever_the_density() -> None:
+    weight = torch.tensor([[0.5, -3.0], [1.0, 0.0]])
+    for density in (0.01, 0.2, 1.0):
+        assert torch.equal(SCORES["macs"].of(weight, density, 64), weight.abs() / 64)
+    assert SCORES["macs"].wants_pixels
+
+
+def test_scores_are_these_four() -> None:
+    assert sorted(SCORES) == ["bytes", "lamp", "macs", "magnitude"]
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.001, 0.1, 1 / 3, 0.5, 0.777, 0.95, 0.99])

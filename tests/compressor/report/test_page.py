@@ -33,7 +33,12 @@ def test_a_page_with_every_picture_is_whole_and_fetches_nothing(tmp_path: Path) 
     subject = subject_of("tiny", tiny_data(accuracy=0.71, stages=STAGES), run_folder(tmp_path / "run"))
     pictures = {"": overview([subject]), "tiny": pictures_of(subject)}
     names = [picture.name for group in pictures.values() for picture in group]
-    assert names == ["accuracy-and-bytes.png", "stages.png", *(f"tiny-{what}.png" for what in PARTS)]
+    assert names == [
+        "accuracy-and-bytes.png",
+        "accuracy-and-sparsity.png",
+        "stages.png",
+        *(f"tiny-{what}.png" for what in PARTS),
+    ]
     page = page_of([subject], pictures)
     parser = Balanced()
     parser.feed(page)

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compressor.data import ImageSet
-from compressor.data.augmentation import Augmentation
+from compressor.data.augmentation import Augmentation, mix
 from compressor.errors import CheckpointError, CompressorError
+from compressor.pruning.magnitude import CubicSchedule, GradualPruning
 from compressor.training.constraint import Constraint, Unconstrained
-from compressor.training.evaluation import accuracy_of
+from compressor.training.evaluation import accuracy_of, normalise
 from compressor.training.files import load_tensors, save_tensors
 from compressor.training.recipe import SmallPhase, TrainRecipe
 from compressor.training.trainer import Trainer
@@ -221,8 +222,17 @@ def test_every_step_has_the_learning_rate_of_its_progress() -> None:
         lambda optimizer, arguments, keywords: rates.append({group["lr"] for group in optimizer.param_groups})
     )
     watched.fit(IMAGES, HOLDOUT)
-    assert constraint.progress == [step / 8 for step in range(8)]
-    assert rates == [{recipe.learning_rate_at(progress)} for progress in constraint.progress]
+    assert constraint.progress == [(step + 1) / 8 for step in range(8)]
+    assert rates == [{recipe.learning_rate_at(step / 8)} for step in range(8)]
+
+
+def test_pruning_that_ends_within_the_last_step_is_fixed_all_the_same() -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    net = network()
+    constraint = GradualPruning(net, CubicSchedule(0.5, 0.0, 0.9))
+    trainer(recipe, network=net, constraint=constraint).fit(IMAGES, HOLDOUT)
+    assert constraint.frozen
+    assert constraint.sparsity == pytest.approx(0.5, abs=0.005)
 
 
 def test_only_weights_of_rank_two_and_more_decay() -> None:
@@ -285,6 +295,34 @@ def test_the_loss_mixes_cross_entropy_and_distillation_by_the_formula(share: flo
     divergence = (soft * (soft.log() - student_soft.log())).sum(1).mean() * 9.0
     assert float(divergence) > 0.01
     assert loss == pytest.approx(float((1 - share) * cross_entropy + share * divergence), abs=1e-4)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 1.0])
+def test_mixed_pictures_have_mixed_labels(mixup: float) -> None:
+    watched = trainer(dataclasses.replace(RECIPE, augmentation=Augmentation(padding=0, flip=False, mixup=mixup)))
+    watched.classes = 3
+    pixels, labels = IMAGES.pixels[:16], IMAGES.labels[:16]
+    images, targets = watched._batch(pixels, labels, torch.Generator().manual_seed(4))
+    plain = normalise(pixels, TOY_PREPROCESSING)
+    if not mixup:
+        assert torch.equal(images, plain)
+        assert torch.equal(targets, labels)
+        return
+    mixture = mix(plain, mixup, torch.Generator().manual_seed(4))
+    assert torch.equal(images, mixture.images)
+    single = functional.one_hot(labels, 3).float()
+    torch.testing.assert_close(targets, mixture.share * single + (1 - mixture.share) * single[mixture.partners])
+
+
+def test_a_run_with_mixup_learns_and_repeats_itself() -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=8, augmentation=Augmentation(padding=1, mixup=0.2))
+    results = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        results.append(trainer(recipe))
+        results[-1].fit(IMAGES, HOLDOUT)
+    assert results[0].history == results[1].history
+    assert results[0].history[-1]["holdout_accuracy"] > 0.8
 
 
 def test_the_teacher_is_not_trained() -> None:
