@@ -119,8 +119,8 @@ class Report:
     loads: tuple[LoadRow, ...]
 
 
-def save_report(report: Report, path: Path) -> None:
-    """Raises BenchError where the file cannot be written."""
+def save_report(report: Any, path: Path) -> None:
+    """A report of engines or of services, a dataclass, as JSON. Raises BenchError where the file cannot be written."""
     try:
         path.write_text(json.dumps(asdict(report), indent=1, allow_nan=False) + "\n")
     except OSError as error:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from service.bench.report import save_report
 from service.bench_serve.measurement import Job, measure
-from service.bench_serve.report import load_report, render_page, save_report
+from service.bench_serve.report import load_report, render_page
 from service.errors import BenchError
 
 

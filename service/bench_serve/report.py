@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +94,6 @@ class Report:
     services: Sequence[Service]
     rows: Sequence[Row]
     overload: Sequence[OverloadRow]
-
-
-def save_report(report: Report, path: Path) -> None:
-    """Raises BenchError where the file cannot be written."""
-    try:
-        path.write_text(json.dumps(asdict(report), indent=1, allow_nan=False) + "\n")
-    except OSError as error:
-        raise BenchError(f'"{path}": {error.strerror}') from None
 
 
 def load_report(path: Path) -> Report:

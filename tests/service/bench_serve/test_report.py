@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from service.bench.report import save_report
 from service.bench_serve.command import main
-from service.bench_serve.report import FORMAT, OverloadRow, Report, Row, Service, load_report, render_page, save_report
+from service.bench_serve.report import FORMAT, OverloadRow, Report, Row, Service, load_report, render_page
 from service.errors import BenchError
 
 
