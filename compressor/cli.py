@@ -21,6 +21,7 @@ from compressor.commands import (
     train,
 )
 from compressor.errors import CompressorError
+from compressor.training.processes import joined_processes
 from model_store.errors import StoreError
 
 INTERRUPTED = 130
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with joined_processes():
+            options.run(options)
     except (CompressorError, StoreError, OSError) as error:  # OSError: a full disk, a file where a folder must be
         print(f"compressor: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from compressor.data import ImageSet, split_images
 from compressor.errors import CheckpointError
@@ -16,6 +17,7 @@ from compressor.networks.weights import apply_weights, load_weights
 from compressor.record import surroundings
 from compressor.stages import RunFolder
 from compressor.training.evaluation import accuracy_of
+from compressor.training.processes import first_before_others, is_first, wait_for_all
 from compressor.training.recipe import TrainRecipe
 from compressor.training.trainer import Trainer
 from model_store.preprocessing import Preprocessing
@@ -52,17 +54,25 @@ class DenseTraining:
         """
         folder = RunFolder(self.folder)
         trainer = self._trainer(len(images.class_names))
-        if trainer.epoch == self.recipe.epochs and self.result.exists():
+        finished = trainer.epoch == self.recipe.epochs and self.result.exists()
+        wait_for_all()  # before the first process goes on and writes it
+        if finished:
             return self._finished()
         with folder.timed(STAGE):
             network = trainer.fit(*split_images(images, self.recipe.holdout, self.recipe.seed))
-        accuracy = accuracy_of(network, load_test(), self.preprocessing)
+        with first_before_others():
+            if not is_first():
+                return self._finished()
+            return self._measured(network, trainer, images, load_test())
+
+    def _measured(self, network: nn.Module, trainer: Trainer, images: ImageSet, test: ImageSet) -> NetworkCard:
+        accuracy = accuracy_of(network, test, self.preprocessing)
         training: dict[str, Any] = {
             "recipe": dataclasses.asdict(self.recipe),
             "data": images.digest,
             "holdout_accuracy": trainer.history[-1]["holdout_accuracy"],
             "test_accuracy": accuracy,
-            "minutes": folder.minutes()[STAGE],
+            "minutes": RunFolder(self.folder).minutes()[STAGE],
             **surroundings(),
         }
         card = NetworkCard(self.network, self.preprocessing, images.class_names, training)

@@ -28,6 +28,7 @@ from compressor.training.batchnorm import reestimate_batchnorm
 from compressor.training.constraint import Constraint
 from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
+from compressor.training.processes import first_before_others, take_from_first
 from compressor.training.recipe import TrainRecipe
 from compressor.training.trainer import Trainer
 from model_store.accounting import account
@@ -82,7 +83,8 @@ class Compression:
             CompressorError, StoreError: what a stage refuses.
         """
         bundle = self.compress()
-        return self._already_published(store, name, bundle) or self._measure_and_publish(store, name, bundle)
+        with first_before_others():
+            return self._already_published(store, name, bundle) or self._measure_and_publish(store, name, bundle)
 
     def compress(self) -> Bundle:
         """The stages up to the decoded file, without provenance; `accuracies` holds the holdout's after each."""
@@ -121,6 +123,7 @@ class Compression:
 
         def run(checkpoint: Path) -> float:
             work(checkpoint)
+            take_from_first(self.network)
             return accuracy_of(self.network, self.data.holdout, self.card.preprocessing)
 
         result = self.folder.run_stage(name, inputs, self.network, run)

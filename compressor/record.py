@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from compressor.training.processes import process_count
+
 CPU_INFO = Path("/proc/cpuinfo")
 GIT_TIMEOUT_S = 10
 
@@ -39,16 +41,22 @@ def git_revision() -> str | None:
 def surroundings() -> dict[str, Any]:
     """Command, processor, cores, memory, versions: JSON values."""
     return {
-        "command": shlex.join(["python", "-m", "compressor", *sys.argv[1:]]),
+        "command": shlex.join([*_launcher(), "compressor", *sys.argv[1:]]),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": process_count(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "csrve": csrve_version(),
         "git": git_revision(),
     }
+
+
+def _launcher() -> list[str]:
+    many = ["torchrun", "--nproc-per-node", str(process_count()), "-m", "--"]  # else it takes --run for its own
+    return many if process_count() > 1 else ["python", "-m"]
 
 
 def _processor() -> str:

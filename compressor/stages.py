@@ -14,6 +14,7 @@ from torch import nn
 from compressor.errors import CheckpointError
 from compressor.networks.weights import apply_weights
 from compressor.training.files import load_tensors, save_tensors, write_text
+from compressor.training.processes import wait_for_all
 
 BEFORE_SHARING = ("prune", "quantize", "retrain")  # what rounds are called, or begin with
 STAGES = ("dense", *BEFORE_SHARING, "share", "centroids", "decoded")
@@ -53,7 +54,9 @@ class RunFolder:
         fingerprint = fingerprint_of(inputs)
         self._claim(name, fingerprint)
         result, checkpoint = self.path / f"{name}.safetensors", self.path / f"{name}.train.safetensors"
-        if result.exists():
+        done = result.exists()
+        wait_for_all()  # before the first process goes on and writes it
+        if done:
             tensors, metadata = load_tensors(result)
             apply_weights(network, tensors, str(result))
             if "holdout_accuracy" not in metadata:

@@ -10,6 +10,7 @@ import torch
 
 from compressor.data.augmentation import Augmentation
 from compressor.errors import CompressorError, RecipeError
+from compressor.training.processes import own_device
 from compressor.training.recipe import PRECISIONS, SCHEDULES, SmallPhase, TrainRecipe
 from model_store.opening import place_of
 
@@ -34,7 +35,7 @@ def choose_device(options: argparse.Namespace) -> torch.device:
             raise CompressorError(f"--threads {options.threads}, must be at least 1")
         torch.set_num_threads(options.threads)
     try:
-        device = torch.device(options.device)
+        device = torch.device(own_device(options.device))
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise CompressorError(f"--device {options.device}: {str(error).splitlines()[0]}") from error

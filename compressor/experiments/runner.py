@@ -18,6 +18,7 @@ from compressor.pipeline import RECORD, CompressData, Compression
 from compressor.recipes import inherit_split
 from compressor.stages import RunFolder
 from compressor.training.files import write_text
+from compressor.training.processes import wait_for_all
 from model_store.store import Store
 
 CLAIM = "experiment.json"
@@ -70,6 +71,7 @@ class ExperimentRun:
         """
         if (self.folder / CLAIM).exists() and not resume:
             raise CompressorError(f"{self.folder}: begun already; give --resume to go on, or remove it")
+        wait_for_all()  # before the first process claims it
         folder = RunFolder(self.folder)
         claim = {"experiment": self.experiment.name, "seed": self.experiment.seeds[0]}
         folder.write(CLAIM, claim)

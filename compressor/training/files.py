@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from compressor.errors import CheckpointError
+from compressor.training.processes import is_first
 
 METADATA_KEY = "csrve"
 
@@ -30,7 +31,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write any file atomically, as `save_tensors` does."""
+    """Write any file atomically, as `save_tensors` does; of several processes only the first writes."""
+    if not is_first():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -17,6 +17,13 @@ from compressor.training.constraint import Constraint, Unconstrained
 from compressor.training.evaluation import accuracy_of, normalise
 from compressor.training.files import load_tensors, save_tensors
 from compressor.training.layout import with_layout
+from compressor.training.processes import (
+    mean_over_processes,
+    own_share,
+    rank,
+    take_from_first,
+    with_shared_gradients,
+)
 from compressor.training.recipe import TrainRecipe
 from model_store.preprocessing import Preprocessing
 
@@ -54,7 +61,10 @@ class Trainer:
         self.classes = 0  # of the pictures that are fitted
         self.epoch = 0
         self.history: list[dict[str, float]] = []
-        self._forward: nn.Module = torch.compile(self.network, dynamic=False) if recipe.compile else self.network  # type: ignore[assignment]
+        self._share = own_share(recipe.batch_size)
+        self._forward = with_shared_gradients(self.network)
+        if recipe.compile:
+            self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
 
@@ -83,6 +93,7 @@ class Trainer:
         with bar:
             while self.epoch < self.recipe.epochs:
                 loss = self._run_epoch(pixels, labels, bar)
+                self._agree()
                 self.epoch += 1
                 accuracy = accuracy_of(self.result, holdout, self.preprocessing)
                 self.history.append({"epoch": self.epoch, "loss": round(loss, 4), "holdout_accuracy": accuracy})
@@ -99,16 +110,23 @@ class Trainer:
         if steps == 0:
             raise CompressorError(f"{len(pixels)} pictures to train on, must be at least batch_size = {size}")
         order = torch.randperm(len(pixels), generator=generator).to(pixels.device)
+        if rank():  # other crops than those of the first process, whose draws are those of a process alone
+            generator.manual_seed((self.recipe.seed * 100_003 + self.epoch) * 1_009 + rank())
         self.network.train()
         total = torch.zeros((), device=pixels.device)
         for step in range(steps):
-            chosen = order[step * size : (step + 1) * size]
+            chosen = order[step * size : (step + 1) * size][self._share]
             total += self._step(*self._batch(pixels[chosen], labels[chosen], generator), step, steps)
             bar.update()
-        mean = float(total / steps)
+        mean = float(mean_over_processes(total) / steps)
         if not mean < float("inf"):
             raise CompressorError(f"{self.name}: epoch {self.epoch + 1} diverged, loss {mean}; lower the learning rate")
         return mean
+
+    def _agree(self) -> None:
+        take_from_first(self.network)
+        if self.average is not None:
+            take_from_first(self.average.network)
 
     def _batch(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pictures as they are trained on; labels int64 [batch], or float32 [batch, classes] where they are mixed."""

@@ -16,6 +16,7 @@ from model_store.preprocessing import Preprocessing
 
 CLASSES = ("bar", "dot", "pole")
 TINY = "tests.compressor.blobs:TinyNetwork"
+PLAIN = "tests.compressor.blobs:PlainNetwork"
 TINY_PREPROCESSING = Preprocessing(8, 8, (0.3,), (0.25,))
 TINY_CARD = NetworkCard(TINY, TINY_PREPROCESSING, CLASSES)
 
@@ -38,6 +39,14 @@ class TinyNetwork(nn.Module):
         hidden = self.bn2(self.conv2(hidden)).relu()
         logits: Tensor = self.linear(nn.functional.adaptive_avg_pool2d(hidden, 1).flatten(1))
         return logits
+
+
+class PlainNetwork(TinyNetwork):
+    """The same without BatchNorm: what comes out for a picture does not depend on the others of its batch."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__(classes)
+        self.bn1, self.bn2 = nn.Identity(), nn.Identity()  # type: ignore[assignment]
 
 
 def tiny_network(seed: int = 0) -> TinyNetwork:

@@ -310,7 +310,7 @@ def test_the_record_has_every_field_a_table_needs(published: Published) -> None:
     assert record.keys() == {
         "name", "version", "sha256", "architecture", "accuracy", "holdout_accuracies", "bundle_bytes", "dense_bytes",
         "bytes_by_kind", "bytes_by_coder", "parameters", "nonzeros", "sparsity", "dense", "recipe", "data", "minutes",
-        "command", "processor", "cores", "threads", "accelerator", "python", "torch", "csrve", "git",
+        "command", "processor", "cores", "threads", "processes", "accelerator", "python", "torch", "csrve", "git",
     }  # fmt: skip
     assert (record["name"], record["version"], record["sha256"]) == ("tiny", 1, published.stored.sha256)
     assert record["accuracy"] == bundle.provenance["accuracy"]

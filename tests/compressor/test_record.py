@@ -16,7 +16,7 @@ from compressor.record import csrve_version, git_revision, surroundings
 def test_the_surroundings_are_json_and_complete() -> None:
     record = surroundings()
     assert json.loads(json.dumps(record)) == record
-    names = {"command", "processor", "cores", "threads", "accelerator", "python", "torch", "csrve", "git"}
+    names = {"command", "processor", "cores", "threads", "processes", "accelerator", "python", "torch", "csrve", "git"}
     assert record.keys() == names
     assert record["threads"] == torch.get_num_threads()
     assert record["python"] == platform.python_version()
