@@ -1,4 +1,4 @@
-"""The manifests of deploy/ against the flags, routes and image that there are: our own checks, no cluster's."""
+"""The manifests of deploy/ against Kubernetes' published schemas, and the flags, routes and image that there are."""
 
 import re
 import shutil
@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -14,6 +15,7 @@ from service.app import build_app
 from service.settings import Settings, read_settings
 
 ROOT = Path(__file__).parents[1]
+SCHEMAS = "1.31"  # of Kubernetes; autoscaling/v2 and all else here is in every release since 1.23
 DEPLOY = ROOT / "deploy"
 
 
@@ -58,6 +60,27 @@ def test_each_object_has_the_version_that_its_kind_has(kubernetes: dict[str, Any
         "ServiceMonitor": "monitoring.coreos.com/v1",
     }
     assert runtime["apiVersion"] == "serving.kserve.io/v1alpha1"
+
+
+def assert_valid(found: dict[str, Any]) -> None:
+    """Kubernetes' own schema knows every field of it."""
+    assert kubernetes_validate.validate(found, SCHEMAS, strict=True) == SCHEMAS
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "HorizontalPodAutoscaler"])
+def test_kubernetes_schemas_know_every_field(kubernetes: dict[str, Any], kind: str) -> None:
+    assert_valid(kubernetes[kind])
+
+
+def test_the_containers_of_kserve_are_those_of_a_pod(runtime: dict[str, Any]) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "csrve"}}
+    assert_valid({**pod, "spec": {"containers": runtime["spec"]["containers"]}})
+
+
+def test_a_misspelt_field_is_found(kubernetes: dict[str, Any]) -> None:
+    wrong = {**kubernetes["Service"], "spec": {**kubernetes["Service"]["spec"], "selectors": {}}}
+    with pytest.raises(kubernetes_validate.ValidationError, match="selectors"):
+        assert_valid(wrong)
 
 
 def test_labels_ports_and_names_of_the_objects_meet(kubernetes: dict[str, Any]) -> None:
