@@ -47,7 +47,7 @@ class Bundle:
         encode_provenance(self.provenance)
         sides = [tensor.shape for tensor in self.tensors]
         shapes = infer_shapes(self.graph, sides, self.preprocessing.input_shape)
-        object.__setattr__(self, "_shapes", tuple(shapes))
+        object.__setattr__(self, "_shapes", shapes)
         logits = shapes[-1]
         if logits != (len(self.class_names),):
             raise MalformedBundle(f"graph: logits of shape {logits}, must be ({len(self.class_names)},), one a class")

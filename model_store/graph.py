@@ -70,6 +70,9 @@ class Graph:
     """Nodes in execution order; the last one's value is the logits. Every value is used, none before it is made."""
 
     nodes: tuple[Node, ...]
+    inferred: dict[object, tuple[tuple[int, ...], ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # what `infer_shapes` found, by what it was given: a bundle asks once before its weights are decoded, once after
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.nodes) <= MAX_NODES:

@@ -70,17 +70,18 @@ def decode_streams(
     lanes, ends = locate_lanes(streams, counts)
     lookup = np.concatenate([table.lookup() for table in tables])
     symbols, reached = decode_lanes(lanes, b"".join(stream.payload for stream in streams), lookup, threads)
-    decoded = []
-    lane, symbol = 0, 0
-    for stream, place, mine in zip(streams, places, counts, strict=True):
-        if not np.array_equal(reached[lane : lane + len(mine)], ends[lane : lane + len(mine)]):
-            raise MalformedBundle(f"{place}: the codes do not end where their lane ends")
-        values = symbols[symbol : symbol + stream.count]
-        if stream.count and int(values.max()) == NO_SYMBOL:
-            raise MalformedBundle(f"{place}: holds a code that its Huffman table lacks")
-        decoded.append(values)
-        lane, symbol = lane + len(mine), symbol + stream.count
+    decoded = np.split(symbols, np.cumsum([stream.count for stream in streams])[:-1])
+    if not np.array_equal(reached, ends) or int(symbols.max(initial=0)) == NO_SYMBOL:
+        _say_what_is_wrong(decoded, np.split(reached == ends, np.cumsum([len(mine) for mine in counts])[:-1]), places)
     return decoded
+
+
+def _say_what_is_wrong(decoded: Sequence[np.ndarray], ended: Sequence[np.ndarray], places: Sequence[str]) -> None:
+    for values, right, place in zip(decoded, ended, places, strict=True):
+        if not right.all():
+            raise MalformedBundle(f"{place}: the codes do not end where their lane ends")
+        if int(values.max(initial=0)) == NO_SYMBOL:
+            raise MalformedBundle(f"{place}: holds a code that its Huffman table lacks")
 
 
 def check_padding(stream: CodedStream, place: str) -> None:

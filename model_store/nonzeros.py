@@ -52,9 +52,10 @@ def place_nonzeros(tensors: Sequence[SparseSymbols], threads: int = 1) -> list[P
     if _place is None:
         return [None] * len(tensors)
     counts = [len(tensor.values) for tensor in tensors]
+    ends = np.cumsum(counts)[:-1]
     # One large array comes in large pages, which are soon had.
-    room = np.split(np.empty(sum(counts), dtype=np.int64), np.cumsum(counts)[:-1])
-    placed = [(positions, np.empty(len(positions), dtype=np.uint16)) for positions in room[: len(tensors)]]
+    rooms = (np.split(np.empty(sum(counts), dtype=kind), ends)[: len(tensors)] for kind in (np.int64, np.uint16))
+    placed = list(zip(*rooms, strict=True))
     suited = [at for at, tensor in enumerate(tensors) if tensor.shape[0] <= _COUNTED_ROWS]
     symbols = sum(len(tensor.gaps) for tensor in tensors)
     done = _place([_arguments(tensors[at], placed[at]) for at in suited], threads_for(symbols, threads))

@@ -12,13 +12,21 @@ from model_store.wire import MAX_FLOAT32
 Shape = tuple[int, ...]
 
 
-def infer_shapes(graph: Graph, tensor_shapes: Sequence[Shape], input_shape: Shape) -> list[Shape]:
+def infer_shapes(graph: Graph, tensor_shapes: Sequence[Shape], input_shape: Shape) -> tuple[Shape, ...]:
     """Shapes without the batch dimension: [0] is the input's, [i + 1] that of node i's value.
 
     Raises:
         MalformedBundle: a node does not fit its inputs, tensors or attributes.
         BundleTooLarge: the activations alive together, or all multiply-adds, pass their limit.
     """
+    given = (tuple(tensor_shapes), input_shape)
+    if given not in graph.inferred:
+        graph.inferred.clear()
+        graph.inferred[given] = tuple(_infer(graph, tensor_shapes, input_shape))
+    return graph.inferred[given]
+
+
+def _infer(graph: Graph, tensor_shapes: Sequence[Shape], input_shape: Shape) -> list[Shape]:
     shapes = [input_shape]
     frees = _last_reads(graph)
     alive = math.prod(input_shape)

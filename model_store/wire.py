@@ -3,6 +3,7 @@
 import math
 import struct
 import unicodedata
+from collections.abc import Sequence
 
 from model_store.errors import BundleTooLarge, MalformedBundle, TruncatedBundle
 from model_store.limits import MAX_TEXT_BYTES
@@ -37,17 +38,50 @@ class Reader:
         return self._data[start : self._position]
 
     def byte(self, field: str) -> int:
-        return self.take(1, field)[0]
+        position = self._position
+        if position == len(self._data):
+            raise self._cut(field)
+        self._position = position + 1
+        return self._data[position]
 
     def varint(self, field: str, low: int, high: int) -> int:
         """An unsigned LEB128 integer in its shortest form, within low..high."""
+        position = self._position
+        if position < len(self._data) and low <= (byte := self._data[position]) < 0x80 and byte <= high:
+            self._position = position + 1  # a bundle has thousands of these, most of one byte
+            return byte
+        return self._long_varint(field, low, high)
+
+    def varints(self, field: str, bounds: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+        """One after the other, each within its own bounds. Most are of two or three bytes: those are read here."""
+        start, at = self._position, 0
+        raw = bytes(self._data[start : start + 3 * len(bounds)]) + b"\x80\x80\x80"
+        values = []
+        for low, high in bounds:
+            first, second, third = raw[at], raw[at + 1], raw[at + 2]
+            if first >= 0x80 > second > 0:
+                value, size = first - 0x80 | second << 7, 2
+            elif first >= 0x80 and second >= 0x80 > third > 0:
+                value, size = first - 0x80 | second - 0x80 << 7 | third << 14, 3
+            else:
+                value, size = -1, 0
+            if not low <= value <= high:
+                self._position = start + at
+                value = self.varint(field, low, high)
+                size = self._position - start - at
+            values.append(value)
+            at += size
+        self._position = start + at
+        return tuple(values)
+
+    def _long_varint(self, field: str, low: int, high: int) -> int:
         data, position, size = self._data, self._position, len(self._data)
         value, shift, byte = 0, 0, 0x80
-        while byte >= 0x80:  # a bundle has thousands of these, most of one or two bytes
+        while byte >= 0x80:
             if shift == 7 * MAX_VARINT_BYTES:
                 raise BundleTooLarge(f"{self.place}: {field} is longer than {MAX_VARINT_BYTES} bytes")
             if position == size:
-                raise TruncatedBundle(f"{self.place}: {field} needs 1 bytes, 0 are left")
+                raise self._cut(field)
             byte = data[position]
             value |= (byte & 0x7F) << shift
             shift += 7
@@ -60,6 +94,9 @@ class Reader:
         if value < low:
             raise MalformedBundle(f"{self.place}: {field} = {value}, must be >= {low}")
         return value
+
+    def _cut(self, field: str) -> TruncatedBundle:
+        return TruncatedBundle(f"{self.place}: {field} needs 1 bytes, 0 are left")
 
     def float32(self, field: str) -> float:
         value: float = struct.unpack("<f", self.take(4, field))[0]

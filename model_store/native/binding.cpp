@@ -131,11 +131,13 @@ std::vector<int> place(const std::vector<ToPlace>& tensors, int threads) {
     std::atomic<bool> out_of_memory{false};
     nb::gil_scoped_release released;
     in_parallel(threads, [&](int) {
+        Scratch scratch;
         for (size_t at = next++; at < placings.size(); at = next++) {
             const Placing& mine = placings[at];
             if (count_positions(mine.gaps, mine.symbols, mine.scan) != mine.count) continue;
             try {
-                place_nonzeros(mine.gaps, mine.symbols, mine.values, mine.count, mine.scan, mine.positions, mine.codes);
+                place_nonzeros(mine.gaps, mine.symbols, mine.values, mine.count, mine.scan, scratch, mine.positions,
+                               mine.codes);
                 placed[at] = 1;
             } catch (const std::bad_alloc&) {
                 out_of_memory = true;

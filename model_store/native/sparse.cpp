@@ -54,11 +54,12 @@ void scan_positions(const uint16_t* gaps, int64_t symbols, uint16_t limit, Posit
 // A counting sort by row: within a row the columns rise already.
 template <typename ByRows>
 void place_columns(const uint16_t* gaps, int64_t symbols, const uint16_t* values, int64_t count, const Scan& scan,
-                   const ByRows by_rows, int64_t* positions, uint16_t* codes) {
+                   const ByRows by_rows, Scratch& scratch, int64_t* positions, uint16_t* codes) {
     const uint32_t rows = static_cast<uint32_t>(scan.rows), columns = static_cast<uint32_t>(scan.columns);
-    std::vector<uint32_t> scanned(count), next(rows + 1);  // next: of each row, the place of its next non-zero
+    uint32_t* const scanned = scratch.demand(count);
+    std::vector<uint32_t> next(rows + 1);  // of each row, the place of its next non-zero
     uint32_t* const counts = next.data() + 1;
-    scan_positions(gaps, symbols, scan.limit, scanned.data(),
+    scan_positions(gaps, symbols, scan.limit, scanned,
                    [&](uint32_t position, bool literal) { counts[by_rows.rest(position)] += literal; });
     for (uint32_t row = 0; row < rows; ++row) next[row + 1] += next[row];
     for (int64_t at = 0; at < count; ++at) {
@@ -91,13 +92,13 @@ int64_t count_positions(const uint16_t* gaps, int64_t symbols, const Scan& scan)
 }
 
 void place_nonzeros(const uint16_t* gaps, int64_t symbols, const uint16_t* values, int64_t count, const Scan& scan,
-                    int64_t* positions, uint16_t* codes) {
+                    Scratch& scratch, int64_t* positions, uint16_t* codes) {
     if (scan.by_columns) {
         const uint32_t rows = static_cast<uint32_t>(scan.rows);
         if (rows & (rows - 1))
-            place_columns(gaps, symbols, values, count, scan, Divisor(rows), positions, codes);
+            place_columns(gaps, symbols, values, count, scan, Divisor(rows), scratch, positions, codes);
         else
-            place_columns(gaps, symbols, values, count, scan, Shift(rows), positions, codes);
+            place_columns(gaps, symbols, values, count, scan, Shift(rows), scratch, positions, codes);
         return;
     }
     scan_positions(gaps, symbols, scan.limit, positions, [](int64_t, bool) {});

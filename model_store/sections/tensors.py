@@ -145,8 +145,8 @@ class _StreamReader:
         counts = lane_counts(count, self.lane_log2).tolist()
         if len(counts) > self.reader.remaining:
             raise MalformedBundle(f"{place}: {len(counts)} lanes, must fit {self.reader.remaining} bytes")
-        lane, varint = f"a lane of {place}", self.reader.varint
-        lane_bits = tuple(varint(lane, count, MAX_CODE_LENGTH * count) for count in counts)
+        bounds = [(count, MAX_CODE_LENGTH * count) for count in counts]
+        lane_bits = self.reader.varints(f"a lane of {place}", bounds)
         return CodedStream(table, count, lane_bits, self.payload.take(payload_size(lane_bits), place))
 
 

@@ -43,7 +43,7 @@ def measure(job: Job, say: Callable[[str], None], start: Start = Worker) -> Repo
         ]
         runs = [_Run(job, choice, threads, say) for threads in job.threads]
         for run in runs:
-            run.carry_out(candidates, start, with_loads=run is runs[0])
+            run.carry_out(candidates, start)
     rows = tuple(row for candidate in candidates for run in runs for row in run.compared(candidate))
     loads = tuple(row for run in runs for row in run.loads)
     peaks = {str(run.threads): run.peak for run in runs if run.peak is not None}
@@ -79,7 +79,7 @@ class _Run:
         self._say = say
         self._rows: dict[str, list[tuple[Row, ...]]] = {}
 
-    def carry_out(self, candidates: Sequence[Candidate], start: Start, *, with_loads: bool) -> None:
+    def carry_out(self, candidates: Sequence[Candidate], start: Start) -> None:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         with Crew([kind.name for kind in self._kinds], self.threads, start) as crew:
             for candidate in candidates:
@@ -88,9 +88,8 @@ class _Run:
                     self._probe(crew)
                     rows = time_runs(crew, self._kinds, candidate, batch, self._job.pace)
                     self._rows.setdefault(candidate.name, []).append(rows)
-                if with_loads:
-                    self._say(f"{candidate.name}: {threads}, loading")
-                    self.loads += time_loads(crew, self._kinds, candidate, self._job.pace.rounds)
+                self._say(f"{candidate.name}: {threads}, loading")
+                self.loads += time_loads(crew, self._kinds, candidate, self._job.pace.rounds)
 
     def compared(self, candidate: Candidate) -> list[Row]:
         """A network's rows, now that the highest peak of the run is known."""

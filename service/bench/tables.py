@@ -10,7 +10,7 @@ from service.bench.rounds import Timing
 Table = list[list[str]]
 
 _RUN_HEADS = ["engine", "threads", "batch", "median ms", "quartiles ms", "pictures/s", "ratio", "FMA peak", "remark"]
-_LOAD_HEADS = ["engine", "file bytes", "parts, median ms", "ready ms", "quartiles ms", "first picture ms"]
+_LOAD_HEADS = ["engine", "threads", "file bytes", "parts, median ms", "ready ms", "quartiles ms", "first picture ms"]
 _SUBJECT_HEADS = ["network", "bundle bytes", "dense bytes", "parameters", "weights left", "MMAC", "dense MMAC"]
 
 
@@ -77,11 +77,12 @@ def loads_table(report: Report, network: str) -> Table:
 
 
 def _load_cells(row: LoadRow) -> list[str]:
+    cells = [row.engine, str(row.threads), f"{row.file_bytes:,}"]
     if row.ready is None or row.first_picture is None:
-        return [row.engine, f"{row.file_bytes:,}", "failed", "-", "-", "-"]
+        return [*cells, "failed", "-", "-", "-"]
     parts = " + ".join(f"{name} {_milliseconds(seconds)}" for name, seconds in row.parts.items())
     ready = (_milliseconds(row.ready.median_s), _spread(row.ready))
-    return [row.engine, f"{row.file_bytes:,}", parts, *ready, _milliseconds(row.first_picture.median_s)]
+    return [*cells, parts, *ready, _milliseconds(row.first_picture.median_s)]
 
 
 def problems(report: Report, network: str) -> list[str]:

@@ -318,7 +318,7 @@ def test_multiply_adds_are_counted_for_all_weights_or_the_nonzeros() -> None:
     )
     graph, tensors = Graph(nodes), [(4, 3, 3, 3), (4,), (10, 4)]
     shapes = infer_shapes(graph, tensors, (3, 9, 9))
-    assert shapes == [(3, 9, 9), (4, 4, 4), (4, 1, 1), (4,), (10,)]
+    assert shapes == ((3, 9, 9), (4, 4, 4), (4, 1, 1), (4,), (10,))
     assert multiply_adds_per_weight(shapes[1]) == 16
     assert count_multiply_adds(graph, shapes, [108, 4, 40]) == 108 * 16 + 40
     assert count_multiply_adds(graph, shapes, [7, 4, 5]) == 7 * 16 + 5

@@ -69,6 +69,7 @@ class Builder {
         const NonZeros nonzeros{positions.data(), coded ? codes.data() : nullptr, values.data(),
                                 static_cast<int64_t>(positions.size())};
         auto layer = std::make_unique<Convolution>(std::move(spec), nonzeros, floats_of(scale));
+        read_.push_back({positions, codes, values});
         return network_.add(std::move(layer), shape_of(output));
     }
 
@@ -159,8 +160,13 @@ class Builder {
         require(kernels != nullptr, "compile: this machine cannot run that instruction set");
         require(!compiled_, "compile: once only");
         compiled_ = true;
-        nb::gil_scoped_release released;
-        return new Plan(std::move(network_), *kernels, threads);
+        Plan* plan;
+        {
+            nb::gil_scoped_release released;
+            plan = new Plan(std::move(network_), *kernels, threads);
+        }
+        read_.clear();
+        return plan;
     }
 
   private:
@@ -169,6 +175,7 @@ class Builder {
     }
 
     Network network_;
+    std::vector<std::tuple<Vector1<int64_t>, Vector1<uint16_t>, Vector1<float>>> read_;  // when the plan is compiled
     bool compiled_ = false;
 };
 

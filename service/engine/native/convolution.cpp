@@ -57,10 +57,9 @@ struct Convolution::Tiling : Schedule {
     Destinations destinations;
 };
 
-Convolution::Convolution(ConvolutionSpec spec, const NonZeros& nonzeros, const std::vector<float>& scale)
-    : spec_(std::move(spec)) {
-    check(spec_.window, scale, spec_.bias, nonzeros.count);
-    rows_ = SparseRows(spec_.window, nonzeros, scale);
+Convolution::Convolution(ConvolutionSpec spec, const NonZeros& nonzeros, std::vector<float> scale)
+    : spec_(std::move(spec)), nonzeros_(nonzeros), scale_(std::move(scale)) {
+    check(spec_.window, scale_, spec_.bias, nonzeros.count);
     inputs = {spec_.input};
     if (spec_.residual >= 0) inputs.push_back(spec_.residual);
 }
@@ -119,8 +118,11 @@ int64_t Convolution::choose_block(const std::vector<Way>& single, const std::vec
     return sizes[best];
 }
 
-void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int threads) {
+void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int threads, Room<Entry>& room) {
     const Window& window = spec_.window;
+    rows_ = SparseRows(window, nonzeros_, scale_, room);
+    nonzeros_ = {};
+    scale_ = {};
     const std::vector<Layout> layouts = layouts_for(window, input_.frame, 1, kernels.width);
     const std::vector<Way> single = ways(kernels, layouts);
     const std::vector<Way> many = ways(kernels, layouts_for(window, input_.frame, most_lanes, kernels.width));

@@ -16,13 +16,14 @@ struct ConvolutionSpec {
 
 class Convolution : public Layer {
   public:
-    // `scale` is empty or one an output channel. Throws std::invalid_argument where the parts do not fit each other.
-    Convolution(ConvolutionSpec spec, const NonZeros& nonzeros, const std::vector<float>& scale);
+    // `scale` is empty or one an output channel. The arrays of the non-zeros must last until the layer is prepared, which
+    // reads them. Both throw std::invalid_argument where the parts do not fit each other.
+    Convolution(ConvolutionSpec spec, const NonZeros& nonzeros, std::vector<float> scale);
 
     void demand(std::vector<Demand>& demands) const override;
     const Frame* private_frame(const std::vector<Place>& places) override;
     void bind(const std::vector<Place>& places, int private_slot) override;
-    void prepare(const Kernels& kernels, int64_t most_lanes, int threads) override;
+    void prepare(const Kernels& kernels, int64_t most_lanes, int threads, Room<Entry>& room) override;
     std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
     double cycles(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;
@@ -45,6 +46,8 @@ class Convolution : public Layer {
     const float* input(const Pass& pass, const Tiling& tiling, Worker& worker) const;
 
     ConvolutionSpec spec_;
+    NonZeros nonzeros_;  // and their scale: until prepared
+    std::vector<float> scale_;
     SparseRows rows_;
     Layout single_;  // for one lane: the entries hold its places
     Place input_, source_, output_, residual_;  // source_: where the input is laid out differently, and copied first

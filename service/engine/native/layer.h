@@ -7,6 +7,7 @@
 
 #include "frame.h"
 #include "kernels.h"
+#include "room.h"
 #include "thread_pool.h"
 
 namespace csrve {
@@ -98,8 +99,9 @@ class Layer {
     // A buffer of its own, if it needs its input laid out in another way: called after `demand`, before `bind`.
     virtual const Frame* private_frame(const std::vector<Place>&) { return nullptr; }
     virtual void bind(const std::vector<Place>& places, int private_slot) = 0;
-    // Called once after `bind`, with the most lanes that there will be.
-    virtual void prepare(const Kernels&, int64_t, int) {}
+    // Called once after `bind`, with the most lanes that there will be, the number of threads, and room to work in, which
+    // layers prepared by the same thread share.
+    virtual void prepare(const Kernels&, int64_t, int, Room<Entry>&) {}
     virtual std::unique_ptr<Schedule> schedule(const Kernels&, int64_t) const { return std::make_unique<Schedule>(); }
     // Of one core, about; 0 where it hardly counts.
     virtual double cycles(const Kernels&, int64_t) const { return 0; }

@@ -28,23 +28,26 @@ int32_t sort_rows(const std::vector<int32_t>& counts, std::vector<int32_t>& orde
 
 }  // namespace
 
-SparseRows::SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale)
-    : taps_(window.taps()), group_channels_(window.input.channels / window.group) {
+SparseRows::SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale,
+                       Room<Entry>& read_into)
+    : taps_(window.taps()), group_channels_(window.input.channels / window.group), count_(nonzeros.count) {
+    read_into.demand(count_);
+    read_ = read_into.data();
     if (nonzeros.codes)
-        read(window, nonzeros, scale, [&](int64_t at) { return nonzeros.values[nonzeros.codes[at]]; });
+        read(window, nonzeros, scale, [&](int64_t at) { return nonzeros.values[nonzeros.codes[at]]; }, read_into.data());
     else
-        read(window, nonzeros, scale, [&](int64_t at) { return nonzeros.values[at]; });
+        read(window, nonzeros, scale, [&](int64_t at) { return nonzeros.values[at]; }, read_into.data());
     if (share_columns(window.input.channels * taps_)) join_rows();
 }
 
 template <typename ValueOf>
 void SparseRows::read(const Window& window, const NonZeros& given, const std::vector<float>& scale,
-                      const ValueOf& value_of) {
+                      const ValueOf& value_of, Entry* target) {
     const int64_t rows = window.output.channels, columns = group_channels_ * taps_, group_rows = rows / window.group;
     const int64_t* const positions = given.positions;
     const int64_t nonzeros = given.count;
-    entries_.resize(nonzeros);
     starts_.assign(1, 0);
+    starts_.reserve(rows + 1);
     int64_t at = 0, before = -1;
     for (int64_t row = 0; row < rows; ++row) {
         const int64_t first = row * columns, end = first + columns, group_column = row / group_rows * columns;
@@ -52,7 +55,7 @@ void SparseRows::read(const Window& window, const NonZeros& given, const std::ve
         for (; at < nonzeros && positions[at] < end; ++at) {
             require(positions[at] > before && positions[at] >= first);
             before = positions[at];
-            entries_[at] = {value_of(at) * factor, static_cast<int32_t>(group_column + before - first)};
+            target[at] = {value_of(at) * factor, static_cast<int32_t>(group_column + before - first)};
         }
         starts_.push_back(at);
     }
@@ -61,15 +64,15 @@ void SparseRows::read(const Window& window, const NonZeros& given, const std::ve
 
 // Whether quads of rows would be three quarters full, of as many columns as there are.
 bool SparseRows::share_columns(int64_t columns) const {
-    const int64_t rows = this->rows(), nonzeros = static_cast<int64_t>(entries_.size());
+    const int64_t rows = this->rows(), nonzeros = count_;
     if (rows < kQuad || nonzeros < 2 * rows) return false;
     std::vector<int64_t> seen(columns);  // the last row of the quad that had a non-zero there
     int64_t joined = 0;
     for (int64_t row = 0; row < rows; row += kQuad) {
         const int64_t last = std::min(row + kQuad, rows);
         for (int64_t at = starts_[row]; at < starts_[last]; ++at) {
-            joined += seen[entries_[at].pixel] != last;
-            seen[entries_[at].pixel] = last;
+            joined += seen[read_[at].pixel] != last;
+            seen[read_[at].pixel] = last;
         }
         const int64_t least = joined + Frame::ceiling(nonzeros - starts_[last], kQuad);
         if (nonzeros < 3 * least) return false;
@@ -92,19 +95,19 @@ void SparseRows::join_rows() {
         for (;;) {
             int32_t next = INT32_MAX;
             for (int64_t r = 0; r < kQuad; ++r)
-                if (at[r] < end[r]) next = std::min(next, entries_[at[r]].pixel);
+                if (at[r] < end[r]) next = std::min(next, read_[at[r]].pixel);
             if (next == INT32_MAX) break;
             QuadEntry entry{{0, 0, 0, 0}, next};
             for (int64_t r = 0; r < kQuad; ++r)
-                if (at[r] < end[r] && entries_[at[r]].pixel == next) entry.values[r] = entries_[at[r]++].value;
+                if (at[r] < end[r] && read_[at[r]].pixel == next) entry.values[r] = read_[at[r]++].value;
             joined.push_back(entry);
         }
         starts.push_back(static_cast<int64_t>(joined.size()));
     }
-    joined.shrink_to_fit();
-    quads_ = std::move(joined);
+    count_ = static_cast<int64_t>(joined.size());
+    quads_ = Room<QuadEntry>(count_);
+    std::copy(joined.begin(), joined.end(), quads_.data());
     starts_ = std::move(starts);
-    entries_ = {};
 }
 
 void SparseRows::arrange(int64_t block_channels, int64_t groups, const std::vector<int32_t>& pixels,
@@ -120,9 +123,10 @@ void SparseRows::arrange(int64_t block_channels, int64_t groups, const std::vect
     for (int64_t column = 0; column < columns; ++column)
         targets.blocks[column] = static_cast<int32_t>(column % (group_channels_ * taps_) / block_columns);
     if (quads())
-        reorder(quads_, targets);
+        quads_ = reorder(quads_.data(), targets);
     else
-        reorder(entries_, targets);
+        entries_ = reorder(read_, targets);
+    read_ = nullptr;
     starts_ = {};
 }
 
@@ -137,10 +141,14 @@ void SparseRows::divide_rows(int64_t groups) {
 }
 
 template <typename Item>
-void SparseRows::reorder(std::vector<Item>& items, const Targets& targets) {
+Room<Item> SparseRows::reorder(const Item* items, const Targets& targets) {
     const bool copied = !targets.copied.empty();
-    std::vector<Item> ordered(items.size() + kAhead);
-    copied_.resize(copied ? ordered.size() : 0);
+    Room<Item> ordered(count_ + kAhead);
+    std::fill_n(ordered.data() + count_, kAhead, Item{});
+    if (copied) {
+        copied_ = Room<uint16_t>(ordered.size());
+        std::fill_n(copied_.data() + count_, kAhead, uint16_t{0});
+    }
     runs_.reserve(rows() * blocks_);
     std::vector<int32_t> starts(starts_.begin(), starts_.end() - 1), ends, counts, order;
     const int32_t* const pixels = targets.pixels->data();
@@ -158,10 +166,10 @@ void SparseRows::reorder(std::vector<Item>& items, const Targets& targets) {
             Slice slice{made, static_cast<int32_t>(runs_.size()), static_cast<int32_t>(rows), 0};
             slice.busy = sort_rows(counts, order);
             for (int64_t run = 0; run < rows; ++run) {
-                __builtin_prefetch(items.data() + from[order[std::min(run + kFetched, rows - 1)]]);
+                __builtin_prefetch(items + from[order[std::min(run + kFetched, rows - 1)]]);
                 const int32_t row = order[run];
                 runs_.push_back({static_cast<uint16_t>(row), static_cast<uint16_t>(counts[row])});
-                const Item* const run_items = items.data() + from[row];
+                const Item* const run_items = items + from[row];
                 from[row] += counts[row];
                 for (int32_t at = 0; at < counts[row]; ++at, ++made) {
                     Item item = run_items[at];
@@ -174,12 +182,12 @@ void SparseRows::reorder(std::vector<Item>& items, const Targets& targets) {
             slices_.push_back(slice);
         }
     }
-    items = std::move(ordered);
+    return ordered;
 }
 
 // Where the non-zeros of each row end in each block, [blocks][rows]; 0 where it has none there.
 template <typename Item>
-void SparseRows::find_ends(const std::vector<Item>& items, const Targets& targets, int64_t first, int64_t rows,
+void SparseRows::find_ends(const Item* items, const Targets& targets, int64_t first, int64_t rows,
                            std::vector<int32_t>& ends) const {
     ends.assign(blocks_ * rows, 0);
     const int32_t* const blocks = targets.blocks.data();
@@ -198,9 +206,11 @@ int64_t SparseRows::most_rows() const {
 }
 
 int64_t SparseRows::size_bytes() const {
-    return static_cast<int64_t>(entries_.size() * sizeof(Entry) + quads_.size() * sizeof(QuadEntry) +
-                                runs_.size() * sizeof(RowRun) + slices_.size() * sizeof(Slice) +
-                                copied_.size() * sizeof(uint16_t) + bounds_.size() * sizeof(int64_t));
+    auto bytes_of = [](const auto& items) {
+        return static_cast<int64_t>(sizeof(*items.data())) * static_cast<int64_t>(items.size());
+    };
+    return bytes_of(entries_) + bytes_of(quads_) + bytes_of(runs_) + bytes_of(slices_) + bytes_of(copied_) +
+           bytes_of(bounds_);
 }
 
 void SparseRows::describe(int64_t group, bool copied, TileJob& job) const {

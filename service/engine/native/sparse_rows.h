@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "room.h"
 #include "window.h"
 
 namespace csrve {
@@ -22,18 +23,19 @@ struct NonZeros {
 class SparseRows {
   public:
     SparseRows() = default;
-    // `scale` is empty or one an output channel. Throws std::invalid_argument where they do not fit the window.
-    SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale);
+    // `scale` is empty or one an output channel. `read` holds the non-zeros until they are arranged: one room serves layer
+    // after layer. Throws std::invalid_argument where they do not fit the window.
+    SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale, Room<Entry>& read);
 
     // Puts them in their final order, and gives each its pixel for its column and its place among the copies, if there are
     // any: once. std::runtime_error where a row of a block has more than 65,535 non-zeros.
     void arrange(int64_t block_channels, int64_t groups, const std::vector<int32_t>& pixels,
                  const std::vector<int32_t>& copied_floats);
 
-    bool quads() const { return !quads_.empty(); }
+    bool quads() const { return quads_.size() > 0; }
     int64_t rows() const { return static_cast<int64_t>(starts_.size()) - 1; }  // or quads of rows; until arranged
     int64_t row_channels() const { return quads() ? kQuad : 1; }
-    int64_t entries() const { return static_cast<int64_t>(entries_.size() + quads_.size()); }  // until arranged
+    int64_t entries() const { return count_; }  // or quads
     int64_t blocks() const { return blocks_; }
     int64_t block_channels() const { return block_channels_; }
     int64_t groups() const { return static_cast<int64_t>(bounds_.size()) - 1; }
@@ -52,25 +54,28 @@ class SparseRows {
     };
 
     template <typename ValueOf>
-    void read(const Window& window, const NonZeros& given, const std::vector<float>& scale, const ValueOf& value_of);
+    void read(const Window& window, const NonZeros& given, const std::vector<float>& scale, const ValueOf& value_of,
+              Entry* target);
     bool share_columns(int64_t columns) const;
     void join_rows();
     void divide_rows(int64_t groups);
     template <typename Item>
-    void reorder(std::vector<Item>& items, const Targets& targets);
+    Room<Item> reorder(const Item* items, const Targets& targets);
     template <typename Item>
-    void find_ends(const std::vector<Item>& items, const Targets& targets, int64_t first, int64_t rows,
+    void find_ends(const Item* items, const Targets& targets, int64_t first, int64_t rows,
                    std::vector<int32_t>& ends) const;
 
     int64_t taps_ = 1, group_channels_ = 1;
-    std::vector<Entry> entries_;
-    std::vector<QuadEntry> quads_;
+    const Entry* read_ = nullptr;  // until they are arranged
+    int64_t count_ = 0;            // of entries, or quads
+    Room<Entry> entries_;
+    Room<QuadEntry> quads_;
     std::vector<int64_t> starts_;  // of each row in the entries, until they are arranged
     int64_t block_channels_ = 1, blocks_ = 1;
     std::vector<int64_t> bounds_;  // of the groups, in rows
     std::vector<RowRun> runs_;
     std::vector<Slice> slices_;  // [groups][blocks]
-    std::vector<uint16_t> copied_;  // of each entry, or empty
+    Room<uint16_t> copied_;  // of each entry, or empty
 };
 
 }  // namespace csrve

@@ -53,10 +53,11 @@ def test_engines_take_turns(network: str) -> None:
     assert troupe.turns(Load) == engines * 4  # one more, which does not count
 
 
-def test_each_number_of_threads_has_workers_of_its_own_and_loading_is_measured_with_the_first(network: str) -> None:
+def test_each_number_of_threads_has_workers_of_its_own(network: str) -> None:
     report, troupe = measured(job(network, threads=(2, 1), batches=(1, 3)), {})
     assert [threads for _, threads, kind in troupe.asked if kind == "Measure"] == [2] * 18 + [1] * 18
-    assert {threads for _, threads, kind in troupe.asked if kind == "Load"} == {2}
+    assert {threads for _, threads, kind in troupe.asked if kind == "Load"} == {1, 2}
+    assert {row.threads for row in report.loads} == {1, 2}
     assert [(row.threads, row.batch, row.engine) for row in report.rows] == [
         (threads, batch, engine)
         for threads in (2, 1)
@@ -164,6 +165,7 @@ def test_it_says_what_it_measures(network: str) -> None:
         f"{network}: 1 thread, batch 2",
         f"{network}: 1 thread, loading",
         f"{network}: 2 threads, batch 2",
+        f"{network}: 2 threads, loading",
     ]
 
 

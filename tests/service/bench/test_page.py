@@ -35,9 +35,9 @@ def test_the_summary_holds_our_fastest_beside_the_best_dense_runtime() -> None:
 
 def test_loading_is_told_in_parts() -> None:
     assert loads_table(example_report(), "a.csrve") == [
-        ["engine", "file bytes", "parts, median ms", "ready ms", "quartiles ms", "first picture ms"],
-        ["native", "69,408", "read 0.1 + decode 2.2", "2.3", "2.07..2.76", "0.4"],
-        ["torch", "1,084,880", "failed", "-", "-", "-"],
+        ["engine", "threads", "file bytes", "parts, median ms", "ready ms", "quartiles ms", "first picture ms"],
+        ["native", "1", "69,408", "read 0.1 + decode 2.2", "2.3", "2.07..2.76", "0.4"],
+        ["torch", "1", "1,084,880", "failed", "-", "-", "-"],
     ]
     assert len(loads_table(example_report(), "synthetic:b")) == 1
 

@@ -280,22 +280,34 @@ def test_the_extension_refuses_what_does_not_fit(declare: object, message: str) 
 
 @pytest.mark.parametrize("positions", [[0, 0], [1, 0], [0, 27], [-1, 2]])
 def test_positions_that_do_not_rise_within_the_weight_are_refused(positions: list[int]) -> None:
-    builder = _native.Builder((3, 4, 4))
+    builder = _native.Builder((3, 3, 3))
     where = np.array(positions, dtype=np.int64)
+    declare_convolution(builder, where, np.zeros(0, np.uint16), np.ones(2, np.float32))
     with pytest.raises(ValueError, match="positions"):
-        declare_convolution(builder, where, np.zeros(0, np.uint16), np.ones(2, np.float32))
+        builder.compile(SETS[0], 1)
+
+
+def test_what_a_layer_is_made_of_lasts_until_the_plan_is_compiled() -> None:
+    builder = _native.Builder((3, 3, 3))
+    where = np.arange(2)
+    held = sys.getrefcount(where)
+    declare_convolution(builder, where, np.zeros(0, np.uint16), np.ones(2, np.float32))
+    assert sys.getrefcount(where) > held
+    plan = builder.compile(SETS[0], 1)
+    assert plan.layer_bytes
+    assert sys.getrefcount(where) == held
 
 
 @pytest.mark.parametrize(("codes", "values"), [([0, 2], 2), ([0], 2), ([0, 0, 0], 2), ([], 3), ([0, 0], 0)])
 def test_codes_that_do_not_fit_positions_and_values_are_refused(codes: list[int], values: int) -> None:
-    builder = _native.Builder((3, 4, 4))
+    builder = _native.Builder((3, 3, 3))
     with pytest.raises(ValueError, match="positions and values|codes"):
         declare_convolution(builder, np.arange(2), np.array(codes, np.uint16), np.ones(values, np.float32))
 
 
 def declare_convolution(builder: _native.Builder, positions: np.ndarray, codes: np.ndarray, values: np.ndarray) -> None:
     one, none = (1, 1), np.zeros(0, np.float32)
-    builder.convolution(0, (1, 2, 2), positions, codes, values, none, none, (3, 3), one, one, (0, 0), 1, -1, (0.0, 1.0))
+    builder.convolution(0, (1, 1, 1), positions, codes, values, none, none, (3, 3), one, one, (0, 0), 1, -1, (0.0, 1.0))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
