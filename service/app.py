@@ -89,8 +89,9 @@ def build_app(settings: Settings, tracing: "Tracing | None" = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     install_handlers(app)
+    listener = count_by_outcome(parts.metrics)
     app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes, timeout_s=settings.upload_timeout_s)
-    app.add_middleware(RequestRecords, listener=_counter(parts.metrics), crash_handler=answer_crash, spans=tracing)
+    app.add_middleware(RequestRecords, listener=listener, crash_handler=answer_crash, spans=tracing)
     _document_shapes(app)
     return app
 
@@ -166,7 +167,7 @@ def _build_models(settings: Settings, store: BundleStore, metrics: Metrics, queu
     return models
 
 
-def _counter(metrics: Metrics) -> Callable[[RequestRecord], None]:
+def count_by_outcome(metrics: Metrics) -> Callable[[RequestRecord], None]:
     """Counts each prediction by how it ended."""
 
     def count(record: RequestRecord) -> None:

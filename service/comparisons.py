@@ -19,7 +19,7 @@ from service.inference import InferenceQueue, Outcome
 from service.logs import log
 from service.metrics.comparisons import ComparisonMetrics, ComparisonSeries
 from service.models import LoadedModel, Models
-from service.splits import Split
+from service.splits import KINDS, Split
 
 Decode = Callable[[bytes, Preprocessing], Awaitable[Array]]
 
@@ -76,6 +76,10 @@ class Comparisons:
         """The split of that kind that a request falls to: one that asks for a latest version, and is of its share."""
         split = self._splits.get((kind, name))
         return split if split is not None and selector is None and split.takes(request_id) else None
+
+    def concern(self, name: str, selector: Selector) -> bool:
+        """Whether any split has a say in the requests for a model."""
+        return selector is None and any((kind, name) in self._splits for kind in KINDS)
 
     def count_fallback(self, split: Split) -> None:
         """Note that a canary's candidate could not answer."""

@@ -1,5 +1,6 @@
 """One record for each request: its id, its clock, and what the log will say of it."""
 
+import logging
 import re
 import secrets
 import time
@@ -12,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.logs import log
+from service.logs import is_logged, log
 from service.schemas import Timing
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
@@ -50,7 +51,7 @@ class RequestRecord:
 
     def served(self, model: str, version: int, bytes_in: int, batch_size: int, timing: Timing) -> None:
         """Note who answered, and where the time went; the answer's Server-Timing says so too."""
-        stages = timing.model_dump()
+        stages = timing.__dict__  # what model_dump() would copy
         self.server_timing = ", ".join(f"{stage};dur={duration_ms:g}" for stage, duration_ms in stages.items())
         self.entry.update(model=model, version=version, bytes_in=bytes_in, batch_size=batch_size)
         self.entry.update({f"{stage}_ms": duration_ms for stage, duration_ms in stages.items()})
@@ -92,14 +93,16 @@ class RequestRecords:
             return
         headers = Headers(scope=scope)
         trace_id, span_id = (self._spans and self._spans.identify()) or _trace(headers)
-        record = RequestRecord(_request_id(headers), scope["method"], scope["path"], trace_id, span_id)
+        record = RequestRecord(
+            request_id_of(headers.get("x-request-id", "")), scope["method"], scope["path"], trace_id, span_id
+        )
         scope.setdefault("state", {})["record"] = record
         send = _recording(record, send, self._spans)
         try:
             await self._guarded(record, scope, receive, send)
         finally:
             self._listener(record)
-            _log(record)
+            log_request(record)
 
     async def _guarded(self, record: RequestRecord, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -127,9 +130,8 @@ def _recording(record: RequestRecord, send: Send, spans: RequestSpans | None) ->
     return recording
 
 
-def _request_id(headers: Headers) -> str:
+def request_id_of(given: str) -> str:
     """The client's own, where it is short and plain; a new one otherwise."""
-    given = headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
@@ -139,8 +141,9 @@ def _trace(headers: Headers) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
-def _log(record: RequestRecord) -> None:
-    if record.path in QUIET and record.status < 500:
+def log_request(record: RequestRecord) -> None:
+    """Write a request's line, once it has ended."""
+    if (record.path in QUIET and record.status < 500) or not is_logged(logging.INFO):
         return
     entry = {
         "request_id": record.request_id,

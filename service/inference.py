@@ -59,17 +59,23 @@ class Spans(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket:
+class Ticket:
+    """A picture that waits, or is being run, and who is told.
+
+    Attributes:
+        tell: called in the loop with what became of it, None where the engine failed on it.
+    """
+
     plan: Plan
     is_copy: bool
     picture: Array
     loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Outcome]"
+    tell: Callable[[Outcome | None], object]
     asked: object = None
-    outcome: Outcome | None = None  # None after a run: the engine failed on it
+    outcome: Outcome | None = None
 
 
-_Taken = tuple[Lane[_Ticket], list[_Ticket]]
+_Taken = tuple[Lane[Ticket], list[Ticket]]
 _Take = Callable[[], _Taken | None]
 
 
@@ -86,7 +92,7 @@ class InferenceQueue:
             spans: told of every batch.
         """
         self._spans = spans
-        self._lanes: Lanes[_Ticket] = Lanes(limit, max_batch)
+        self._lanes: Lanes[Ticket] = Lanes(limit, max_batch)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._idle = threading.Condition(self._lock)  # the copies' own, or their thread would wake for every picture
@@ -164,17 +170,34 @@ class InferenceQueue:
             Draining: the service is stopping.
             InferenceFailed: the engine failed on this picture.
         """
-        loop = asyncio.get_running_loop()
-        ticket = _Ticket(plan, is_copy, picture, loop, loop.create_future(), self._spans and self._spans.ask())
-        self._add(ticket)
-        try:
-            return await ticket.future
-        finally:
-            if ticket.future.cancelled():
-                with self._lock:
-                    self._lanes.discard(ticket)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-    def _add(self, ticket: _Ticket) -> None:
+        def tell(outcome: Outcome | None) -> None:
+            if future.done():
+                return
+            if outcome is None:
+                future.set_exception(engine_failed())
+            else:
+                future.set_result(outcome)
+
+        ticket = self.submit(plan, picture, tell, is_copy=is_copy)
+        try:
+            return await future
+        finally:
+            if future.cancelled():
+                self.withdraw(ticket)
+
+    def submit(
+        self, plan: Plan, picture: Array, tell: Callable[[Outcome | None], object], *, is_copy: bool = False
+    ) -> Ticket:
+        """Queue a picture; `tell` is called in the running loop when it was run. Otherwise as `infer`.
+
+        Raises:
+            Overloaded: the plan's queue is full.
+            Draining: the service is stopping.
+        """
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(plan, is_copy, picture, loop, tell, self._spans and self._spans.ask())
         with self._lock:
             if self._stopping:
                 raise Draining
@@ -183,6 +206,12 @@ class InferenceQueue:
             except Overloaded as error:
                 raise Overloaded(str(error), self.retry_after_s) from None
             (self._idle if ticket.is_copy else self._changed).notify()
+        return ticket
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Give a picture's place up, if it still waits."""
+        with self._lock:
+            self._lanes.discard(ticket)
 
     def _worker(self, name: str, take: _Take, changed: threading.Condition) -> threading.Thread:
         return threading.Thread(target=self._work, args=(take, changed), name=name, daemon=True)
@@ -228,7 +257,7 @@ class InferenceQueue:
         return taken
 
 
-def _run(plan: Plan, batch: Sequence[_Ticket]) -> None:
+def _run(plan: Plan, batch: Sequence[Ticket]) -> None:
     started_s = time.perf_counter()
     try:
         logits = plan.run(np.stack([ticket.picture for ticket in batch]))
@@ -249,7 +278,7 @@ def _run(plan: Plan, batch: Sequence[_Ticket]) -> None:
             log("logits not finite", {"engine": plan.name}, logging.ERROR)
 
 
-def _record(spans: Spans, plan: Plan, batch: Sequence[_Ticket], began_s: float) -> None:
+def _record(spans: Spans, plan: Plan, batch: Sequence[Ticket], began_s: float) -> None:
     members = [(ticket.asked, ticket.outcome) for ticket in batch]
     try:
         spans.record(plan.name, members, began_s, time.perf_counter())
@@ -257,23 +286,26 @@ def _record(spans: Spans, plan: Plan, batch: Sequence[_Ticket], began_s: float) 
         log("crash", {"during": "tracing"}, logging.ERROR, error)
 
 
-def _deliver(batch: Sequence[_Ticket]) -> None:
-    """Resolve the tickets' futures, each in its own loop, which is woken once."""
-    by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Ticket]] = defaultdict(list)
+def _deliver(batch: Sequence[Ticket]) -> None:
+    """Tell those who wait, each in its own loop, which is woken once."""
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Ticket]] = defaultdict(list)
     for ticket in batch:
         by_loop[ticket.loop].append(ticket)
     for loop, tickets in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_resolve, tickets)
+            loop.call_soon_threadsafe(_tell, tickets)
         except RuntimeError:  # the loop has closed: nobody is left to hear of it
             log("answer came after the end", {}, logging.WARNING)
 
 
-def _resolve(tickets: Sequence[_Ticket]) -> None:
+def _tell(tickets: Sequence[Ticket]) -> None:
     for ticket in tickets:
-        if ticket.future.done():
-            continue
-        if ticket.outcome is None:
-            ticket.future.set_exception(InferenceFailed("The engine failed on this picture."))
-        else:
-            ticket.future.set_result(ticket.outcome)
+        try:
+            ticket.tell(ticket.outcome)
+        except Exception as error:  # one's mistake must not cost the others their answers
+            log("crash", {"during": "an answer"}, logging.ERROR, error)
+
+
+def engine_failed() -> InferenceFailed:
+    """The answer to who sent a picture that the engine cannot bear."""
+    return InferenceFailed("The engine failed on this picture.")

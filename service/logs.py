@@ -40,6 +40,11 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def is_logged(level: int) -> bool:
+    """Whether anything of that level is written."""
+    return _LOGGER.isEnabledFor(level)
+
+
 def log(
     event: str, entry: Mapping[str, object], level: int = logging.INFO, exception: BaseException | None = None
 ) -> None:

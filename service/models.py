@@ -132,8 +132,7 @@ class Models:
         """
         name = name or self._only_name()
         self._check_unloaded(name)
-        number = self._served(name, selector)
-        model = self._residency.get((name, number)) if number is not None else None
+        model = self._in_memory(name, selector)
         if model is not None:
             return model
         try:
@@ -143,6 +142,21 @@ class Models:
                 raise
         # What it meant was removed since the store was last looked at.
         return await self._loaded((name, await self._resolve(name, selector)))
+
+    def held(self, name: str, selector: Selector = None) -> LoadedModel | None:
+        """A version that is in memory, kept there until it is released; None where `find` has something to do or say.
+
+        Args as those of `find`.
+        """
+        name = name or self._default_model or (next(iter(self._catalog)) if len(self._catalog) == 1 else "")
+        model = self._in_memory(name, selector) if name not in self._unloaded else None
+        if model is not None:
+            self._residency.hold(model)
+        return model
+
+    def release(self, model: LoadedModel) -> None:
+        """Keep what was held no more."""
+        self._residency.release(model)
 
     def used(self, model: LoadedModel) -> AbstractContextManager[None]:
         """Keep what was found in memory. Enter this before anything else is awaited."""
@@ -269,6 +283,10 @@ class Models:
         if not self._catalog:
             raise ModelNotServed("No model is served.")
         return next(iter(self._catalog))
+
+    def _in_memory(self, name: str, selector: Selector) -> LoadedModel | None:
+        number = self._served(name, selector)
+        return self._residency.get((name, number)) if number is not None else None
 
     def _served(self, name: str, selector: Selector) -> int | None:
         """The version that a selector means, as far as is known without looking."""

@@ -10,6 +10,7 @@ import io
 import struct
 import warnings
 import zlib
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from service.errors import TooManyPixels, UndecodablePicture, UnsupportedUpload
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_JPEG_SCANS = 100  # a progressive JPEG has about ten; each one more costs a pass over the whole picture
 
-_SMALL_BYTES = 8192
+SMALL_BYTES = 8192
 _SMALL_PIXELS = 64 * 64
 _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
@@ -42,7 +43,7 @@ def is_small(data: bytes) -> bool:
 
     Both, so that a few bytes which inflate to many pixels are not small.
     """
-    if len(data) > _SMALL_BYTES or not data.startswith(_PNG_START) or len(data) < len(_PNG_START) + 8:
+    if len(data) > SMALL_BYTES or not data.startswith(_PNG_START) or len(data) < len(_PNG_START) + 8:
         return False
     width, height = struct.unpack_from(">II", data, len(_PNG_START))
     return bool(0 < width * height <= _SMALL_PIXELS)
@@ -89,7 +90,9 @@ def _looks_supported(data: bytes) -> bool:
 
 def _upright(picture: Image.Image) -> Image.Image:
     """Decoded, turned, in 8 bits a channel."""
-    ImageOps.exif_transpose(picture, in_place=True)
+    picture.load()
+    if picture.info or picture.format != "PNG":  # a PNG that says nothing of itself says nothing of its orientation
+        ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.has_transparency_data:
@@ -110,6 +113,15 @@ def _fit(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
 
 def normalise(picture: Image.Image | npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Array:
     """float32 [channels, height, width] of a picture, or of its bytes [height, width, channels], that fits already."""
-    pixels = np.asarray(picture, dtype=np.float32).reshape(preprocessing.height, preprocessing.width, -1) / 255
-    normal = (pixels - np.array(preprocessing.mean, dtype=np.float32)) / np.array(preprocessing.std, dtype=np.float32)
-    return np.ascontiguousarray(normal.transpose(2, 0, 1), dtype=np.float32)
+    pixels = np.asarray(picture).reshape(preprocessing.height, preprocessing.width, -1)
+    planes = np.empty(preprocessing.input_shape, dtype=np.float32)
+    for channel, plane in enumerate(planes):
+        _normal_bytes(preprocessing.mean[channel], preprocessing.std[channel]).take(pixels[:, :, channel], out=plane)
+    return planes
+
+
+@lru_cache(maxsize=64)
+def _normal_bytes(mean: float, std: float) -> Array:
+    """What each byte becomes, float32 [256]."""
+    scaled = np.arange(256, dtype=np.float32) / np.float32(255)
+    return ((scaled - np.float32(mean)) / np.float32(std)).astype(np.float32)

@@ -1,6 +1,7 @@
 """One prediction from the request to the answer: admission, the upload, the picture, the engine, the clock."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 from starlette.requests import Request
 
 from model_store.preprocessing import Preprocessing
@@ -76,10 +76,7 @@ class Predictor:
                 data = await read_upload(request, self._settings.max_body_bytes, self._settings.upload_timeout_s)
                 read_s = time.perf_counter()
                 answer = await unless_gone(request, self._answer(model, query.selector, data, record))
-            timing = _timing(record, read_s, answer.decoded_s, answer.outcome)
-            record.served(answer.model.name, answer.model.version, len(data), answer.outcome.batch_size, timing)
-            answer.model.series.observe(timing, record.trace_id)
-            return _render(answer.model, answer.outcome.logits, query.top_k, timing)
+            return predicted(record, answer, query.top_k, len(data), read_s)
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -89,15 +86,23 @@ class Predictor:
             Draining: the service is stopping.
             Overloaded: all places are taken.
         """
+        self.admit()
+        try:
+            yield
+        finally:
+            self.dismiss()
+
+    def admit(self) -> None:
+        """Take a place in the house; raises as `admitted`."""
         if self._lifecycle.stopping:
             raise Draining
         if self.in_flight >= self._settings.request_limit:
             raise Overloaded("Too many predictions are in flight already.", self._queue.retry_after_s)
         self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
+
+    def dismiss(self) -> None:
+        """Give a place back."""
+        self.in_flight -= 1
 
     async def _answer(self, model: LoadedModel, selector: Selector, data: bytes, record: RequestRecord) -> Answer:
         """The model's answer, or its canary's; shown to the other one too, where the settings say so."""
@@ -142,7 +147,25 @@ class Predictor:
         try:
             yield
         except TimeoutError:
-            raise DeadlinePassed(f"The answer was not ready within {self._settings.deadline_s:g} s.") from None
+            raise too_late(self._settings.deadline_s) from None
+
+
+def too_late(deadline_s: float) -> DeadlinePassed:
+    """The answer to who would have waited longer than the settings allow."""
+    return DeadlinePassed(f"The answer was not ready within {deadline_s:g} s.")
+
+
+def predicted(record: RequestRecord, answer: Answer, top_k: int, size_bytes: int, read_s: float) -> Prediction:
+    """What a request is answered with; noted in its record and counted.
+
+    Args:
+        size_bytes: of its body.
+        read_s: when all of that had come (perf_counter).
+    """
+    timing = _timing(record, read_s, answer.decoded_s, answer.outcome)
+    record.served(answer.model.name, answer.model.version, size_bytes, answer.outcome.batch_size, timing)
+    answer.model.series.observe(timing, record.trace_id)
+    return _render(answer.model, answer.outcome.logits, top_k, timing)
 
 
 def _timing(record: RequestRecord, read_s: float, decoded_s: float, outcome: Outcome) -> Timing:
@@ -154,8 +177,8 @@ def _timing(record: RequestRecord, read_s: float, decoded_s: float, outcome: Out
 
 def _render(model: LoadedModel, logits: Array, top_k: int, timing: Timing) -> Prediction:
     probabilities = _softmax(logits)
-    best = np.argsort(-probabilities, kind="stable")[:top_k]
-    top = [Candidate(label=model.class_names[index], probability=float(probabilities[index])) for index in best]
+    best = sorted(range(len(probabilities)), key=probabilities.__getitem__, reverse=True)[:top_k]
+    top = [Candidate(label=model.class_names[index], probability=probabilities[index]) for index in best]
     return Prediction(
         model=model.name,
         version=model.version,
@@ -166,7 +189,9 @@ def _render(model: LoadedModel, logits: Array, top_k: int, timing: Timing) -> Pr
     )
 
 
-def _softmax(logits: Array) -> np.ndarray:
-    powers: np.ndarray = np.exp(logits.astype(np.float64) - float(logits.max()))
-    powers /= powers.sum()
-    return powers
+def _softmax(logits: Array) -> list[float]:
+    values = logits.tolist()  # ten numbers or a thousand: sooner done than an array is made
+    largest = max(values)
+    powers = [math.exp(value - largest) for value in values]
+    total = sum(powers)
+    return [power / total for power in powers]

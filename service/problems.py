@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.correlation import record_of
+from service.correlation import RequestRecord, record_of
 from service.errors import InvalidQuery, Overloaded, RequestError
 from service.logs import log
 
@@ -87,10 +87,19 @@ def answer_crash(request: Request, error: Exception) -> Response:
     return _answer(request, 500, *_DETAILS[500])
 
 
+def problem_of(error: RequestError, record: RequestRecord) -> Response:
+    """The answer to a request that cannot be answered otherwise; noted in its record."""
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+    return _problem(record, error.status, error.code, str(error), headers)
+
+
 def _answer(
     request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    record = record_of(request)
+    return _problem(record_of(request), status, code, detail, headers)
+
+
+def _problem(record: RequestRecord, status: int, code: str, detail: str, headers: Mapping[str, str] | None) -> Response:
     record.code = code
     protocol = record.path == "/v2" or record.path.startswith("/v2/")
     return render_problem(status, code, detail, record.request_id, headers, protocol)
@@ -98,8 +107,7 @@ def _answer(
 
 async def _answer_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
-    return _answer(request, error.status, error.code, str(error), headers)
+    return problem_of(error, record_of(request))
 
 
 async def _answer_validation(request: Request, error: Exception) -> Response:

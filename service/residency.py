@@ -63,14 +63,22 @@ class Residency:
     @contextmanager
     def used(self, model: LoadedModel) -> Iterator[None]:
         """Keep a version in memory."""
-        self._users[model] = self._users.get(model, 0) + 1
+        self.hold(model)
         try:
             yield
         finally:
-            self._users[model] -= 1
-            if not self._users[model]:
-                del self._users[model]
-                self._left_alone(model)
+            self.release(model)
+
+    def hold(self, model: LoadedModel) -> None:
+        """Keep a version in memory, until it is released as often as it was held."""
+        self._users[model] = self._users.get(model, 0) + 1
+
+    def release(self, model: LoadedModel) -> None:
+        """Keep it no more for one who held it."""
+        self._users[model] -= 1
+        if not self._users[model]:
+            del self._users[model]
+            self._left_alone(model)
 
     def fits(self, size_bytes: int) -> bool:
         """Whether a plan of that size fits beside all others."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from service.predictions import Query
@@ -19,6 +20,7 @@ from service.state import Application
 from service.uploads import is_raw
 
 _DEFAULTS = {"model": "", "version": "latest", "top_k": str(TOP_K)}
+_NOTHING_ASKED = Query("", None, TOP_K)
 _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 
 
@@ -30,7 +32,7 @@ class LeanRoute(APIRoute):
         whole = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            query = plain_query(request) if is_raw(request) else None
+            query = plain_query(request.scope["query_string"]) if is_raw(request) else None
             if query is None:
                 return await whole(request)
             parts: Application = request.app.state.application
@@ -40,18 +42,18 @@ class LeanRoute(APIRoute):
         return handle
 
 
-def plain_query(request: Request) -> Query | None:
-    """What the query string asks for; None where it takes FastAPI to say what is wrong with it.
+def plain_query(query_string: bytes) -> Query | None:
+    """What a query string asks for; None where it takes FastAPI to say what is wrong with it.
 
     Raises:
         InvalidQuery: the version can be none.
     """
-    given = dict(_DEFAULTS)
-    if request.scope["query_string"]:
-        pairs = request.query_params.multi_items()
-        given.update(pairs)
-        if len(pairs) != len(dict(pairs)) or given.keys() != _DEFAULTS.keys():
-            return None
+    if not query_string:
+        return _NOTHING_ASKED
+    pairs = QueryParams(query_string).multi_items()
+    given = _DEFAULTS | dict(pairs)
+    if len(pairs) != len(dict(pairs)) or given.keys() != _DEFAULTS.keys():
+        return None
     model, version, top_k = given.values()
     if len(model) > MAX_MODEL_CHARACTERS or len(version) > MAX_VERSION_CHARACTERS:
         return None
