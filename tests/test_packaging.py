@@ -37,6 +37,7 @@ EXTRAS = {  # module -> the extra that it needs
     "service/bench/torch_network.py": ["bench"],
     "service/bench/torch_peers.py": ["bench", "export"],
     "service/bench/cuda_engines.py": ["bench", "export"],
+    "service/bench_serve/litserve_peer.py": ["bench"],
     "service/bench_serve/torch_peers.py": ["bench"],
 }
 

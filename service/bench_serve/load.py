@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.bench_serve.requests import Requests
 from service.errors import BenchError
 
-HEAD = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n\r\n"
 TIMEOUT_S = 30.0
 
 
@@ -44,7 +44,7 @@ def generator() -> str:
 
 
 def apply_load(
-    port: int, pictures: Sequence[bytes], connections: int, duration_s: float, cores: Collection[int], folder: Path
+    port: int, requests: Requests, connections: int, duration_s: float, cores: Collection[int], folder: Path
 ) -> Load:
     """Requests from that many connections for that long, from these processors.
 
@@ -55,11 +55,11 @@ def apply_load(
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, cores)
         try:
-            return asyncio.run(_apply(port, pictures, connections, duration_s))
+            return asyncio.run(_apply(requests.encoded(port), port, connections, duration_s))
         finally:
             os.sched_setaffinity(0, before)
     script = folder / "load.lua"
-    script.write_text(lua_script(pictures))
+    script.write_text(lua_script(requests))
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{round(duration_s)}s"]
     command += ["--timeout", f"{TIMEOUT_S:g}s", "--script", str(script), f"http://127.0.0.1:{port}/predict"]
     done = subprocess.run(
@@ -68,16 +68,16 @@ def apply_load(
     return parse_wrk(done.stdout, done.stderr)
 
 
-def lua_script(pictures: Sequence[bytes]) -> str:
-    """A script for wrk that posts the pictures in turn and says what came of it, as a line of JSON."""
-    bodies = ",\n".join('"' + "".join(f"\\{byte:03d}" for byte in picture) + '"' for picture in pictures)
+def lua_script(requests: Requests) -> str:
+    """A script for wrk that posts the bodies in turn and says what came of it, as a line of JSON."""
+    bodies = ",\n".join('"' + "".join(f"\\{byte:03d}" for byte in body) + '"' for body in requests.bodies)
     return f"""local bodies = {{
 {bodies}
 }}
 local requests, turn = {{}}, 0
 init = function(args)
   for index, body in ipairs(bodies) do
-    requests[index] = wrk.format("POST", nil, {{["Content-Type"] = "image/png"}}, body)
+    requests[index] = wrk.format("POST", nil, {{["Content-Type"] = "{requests.content_type}"}}, body)
   end
 end
 request = function()
@@ -119,8 +119,7 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
     return int(head.split(b" ", 2)[1])
 
 
-async def _apply(port: int, pictures: Sequence[bytes], connections: int, duration_s: float) -> Load:
-    requests = [HEAD.format(port=port, length=len(each)).encode() + each for each in pictures]
+async def _apply(requests: Sequence[bytes], port: int, connections: int, duration_s: float) -> Load:
     latencies: list[float] = []
     began_s = time.perf_counter()
 

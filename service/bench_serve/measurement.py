@@ -16,7 +16,8 @@ from service.bench_serve.load import Load, apply_load, generator
 from service.bench_serve.overload import PROBE_RATE, flood
 from service.bench_serve.pictures import draw_pictures
 from service.bench_serve.report import FORMAT, OverloadRow, Report, Row, Service
-from service.bench_serve.servers import OWN, PEERS, Server, command_of, free_port, left_out, running
+from service.bench_serve.requests import as_they_are, in_json
+from service.bench_serve.servers import JSON_ONLY, OWN, PEERS, Server, command_of, free_port, left_out, running
 from service.errors import BenchError
 
 PICTURES = 16
@@ -70,7 +71,7 @@ def measure(job: Job, tell: Callable[[str], object]) -> Report:
     except (OSError, BundleError) as error:
         raise BenchError(f'"{job.bundle}": {getattr(error, "strerror", None) or error}') from None
     pictures = draw_pictures(PICTURES, bundle.preprocessing, job.seed)
-    cores, generator_cores = split_cores(sorted(os.sched_getaffinity(0)))
+    cores = sorted(os.sched_getaffinity(0))  # of the services, and of the requests
     missing = left_out()
     names = [name for name in (OWN, *PEERS) if name not in missing]
     started = now()
@@ -79,13 +80,13 @@ def measure(job: Job, tell: Callable[[str], object]) -> Report:
         servers = []
         for name in names:
             tell(f"starting {name}")
-            servers.append(stack.enter_context(_start(name, job, pictures[0], cores)))
+            servers.append(stack.enter_context(_start(name, job, pictures, cores)))
 
         def turn(server: Server, connections: int, duration_s: float) -> Load:
-            return apply_load(server.port, pictures, connections, duration_s, generator_cores, folder)
+            return apply_load(server.port, server.requests, connections, duration_s, cores, folder)
 
         rows = summarize(_take_turns(job, servers, turn, tell))
-        flooded = _flood_all(job, servers, rows, pictures, tell)
+        flooded = _flood_all(job, servers, rows, tell)
     return Report(
         FORMAT,
         job.command,
@@ -97,7 +98,7 @@ def measure(job: Job, tell: Callable[[str], object]) -> Report:
         len(data),
         generator(),
         cores,
-        generator_cores,
+        cores,
         job.rounds,
         job.turn_s,
         job.seed,
@@ -106,12 +107,6 @@ def measure(job: Job, tell: Callable[[str], object]) -> Report:
         rows,
         flooded,
     )
-
-
-def split_cores(cores: Sequence[int]) -> tuple[list[int], list[int]]:
-    """(those of the services, those of the requests): halves; the one there is for both, where there is one only."""
-    half = (len(cores) + 1) // 2
-    return list(cores[:half]), list(cores[half:] or cores)
 
 
 def summarize(loads: Mapping[_Key, Sequence[Load]]) -> list[Row]:
@@ -125,10 +120,11 @@ def summarize(loads: Mapping[_Key, Sequence[Load]]) -> list[Row]:
     return rows
 
 
-def _start(name: str, job: Job, picture: bytes, cores: Sequence[int]) -> AbstractContextManager[Server]:
+def _start(name: str, job: Job, pictures: Sequence[bytes], cores: Sequence[int]) -> AbstractContextManager[Server]:
     port = free_port()
     model, store, version = job.bundle.parent.name, job.bundle.parent.parent, int(job.bundle.stem)
-    return running(name, command_of(name, store, model, version, port, len(cores)), port, picture, cores)
+    requests = in_json(pictures) if name in JSON_ONLY else as_they_are(pictures)
+    return running(name, command_of(name, store, model, version, port, len(cores)), port, requests, cores)
 
 
 def _take_turns(
@@ -150,26 +146,26 @@ def _take_turns(
 
 
 def _flood_all(
-    job: Job, servers: Sequence[Server], rows: Sequence[Row], pictures: Sequence[bytes], tell: Callable[[str], object]
+    job: Job, servers: Sequence[Server], rows: Sequence[Row], tell: Callable[[str], object]
 ) -> list[OverloadRow]:
     found = []
     for factor in job.factors:
         for server in servers:
             capacity = max(1.0, next(row.rate for row in reversed(rows) if row.name == server.name))
             tell(f"{server.name}, {factor:g} times {capacity:.0f}/s")
-            ended = flood(server.port, pictures, factor * capacity, FLOOD_S)
-            recovery_s = _recover(server, pictures, PROBE_RATE * capacity)
+            ended = flood(server.port, server.requests, factor * capacity, FLOOD_S)
+            recovery_s = _recover(server, PROBE_RATE * capacity)
             counts = (ended.accepted, ended.refused, ended.broken, ended.unsent)
             rates = (factor * capacity, ended.goodput)
             found.append(OverloadRow(server.name, factor, *rates, *counts, ended.p99_ms, recovery_s))
     return found
 
 
-def _recover(server: Server, pictures: Sequence[bytes], rate: float) -> float | None:
+def _recover(server: Server, rate: float) -> float | None:
     """Seconds until a whole probe is accepted; None where none is in time."""
     began_s = time.perf_counter()
     while (waited_s := time.perf_counter() - began_s) < RECOVERY_S:
-        probe = flood(server.port, pictures, rate, PROBE_S)
+        probe = flood(server.port, server.requests, rate, PROBE_S)
         if probe.accepted == probe.due:
             return waited_s
     return None

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.bench_serve.load import HEAD, exchange, percentile
+from service.bench_serve.load import exchange, percentile
+from service.bench_serve.requests import Requests
 
 CONNECTIONS = 256
 ANSWER_TIMEOUT_S = 5.0
@@ -39,10 +40,9 @@ class Flood:
         return self.accepted / self.duration_s
 
 
-def flood(port: int, pictures: Sequence[bytes], rate: float, duration_s: float) -> Flood:
+def flood(port: int, requests: Requests, rate: float, duration_s: float) -> Flood:
     """Send that many requests a second for that long."""
-    requests = [HEAD.format(port=port, length=len(each)).encode() + each for each in pictures]
-    return asyncio.run(_Client(port, requests, rate, max(1, round(rate * duration_s))).run())
+    return asyncio.run(_Client(port, requests.encoded(port), rate, max(1, round(rate * duration_s))).run())
 
 
 class _Client:

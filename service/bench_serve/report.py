@@ -14,7 +14,8 @@ HEAD = """# Serving benchmarks
 Made by `python -m service bench-serve --render FILE` from the JSON file that a run left; nothing is typed in by hand.
 Whole services over loopback, the same network and the same PNG pictures: csrve from the bundle, the others from its
 decoded weights, dense, in float32, with the same code that decodes pictures. *fastapi-torch* runs each picture in a
-thread of the framework's; *fastapi-torch-batched* runs together what has come in meanwhile, at most 32.
+thread of the framework's; *fastapi-torch-batched* runs together what has come in meanwhile, at most 32; *litserve* has
+a worker process that does, at most 16, and takes the pictures in base64, as it takes JSON only.
 
 - *requests/s*: answered with 2xx, the median of the rounds; each connection sends its next request when the last was
   answered. The services take turns, A B C A B C, after a warm-up of each that does not count.
@@ -127,7 +128,7 @@ def render_page(report: Report) -> str:
 
 
 def _conditions(report: Report) -> str:
-    shared = " (shared: there is no other)" if set(report.cores) & set(report.generator_cores) else ""
+    shared = " (the same)" if set(report.cores) & set(report.generator_cores) else ""
     lines = [
         f"{report.processor}; services on {len(report.cores)} processors, "
         f"{report.generator} on {len(report.generator_cores)}{shared}",

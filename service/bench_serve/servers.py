@@ -11,10 +11,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from service.bench_serve.requests import Requests
 from service.errors import BenchError
 
 OWN = "csrve"
-PEERS = {"fastapi-torch": "naive", "fastapi-torch-batched": "batched"}
+PEERS = {
+    "fastapi-torch": ("service.bench_serve.torch_peers", "naive"),
+    "fastapi-torch-batched": ("service.bench_serve.torch_peers", "batched"),
+    "litserve": ("service.bench_serve.litserve_peer",),
+}
+JSON_ONLY = frozenset({"litserve"})
+NOT_MEASURED = {"bentoml": "its releases of today cannot be installed beside the versions that the others have"}
 START_TIMEOUT_S = 120.0
 _PROC = Path("/proc")
 
@@ -24,35 +31,40 @@ class Server:
     """One that answers.
 
     Attributes:
+        requests: in the form that it takes.
         cold_start_s: from the command to the first answer to a picture.
         rest_bytes: resident memory of its processes, after that answer.
     """
 
     name: str
     port: int
+    requests: Requests
     cold_start_s: float
     rest_bytes: int
 
 
 def left_out() -> dict[str, str]:
     """Peers that cannot be measured here, and why."""
-    if find_spec("torch") is not None:
-        return {}
-    return dict.fromkeys(PEERS, "needs torch, which the extra bench installs")
+    reason = "needs {}, which the extra bench installs"
+    if find_spec("torch") is None:
+        return NOT_MEASURED | dict.fromkeys(PEERS, reason.format("torch"))
+    return NOT_MEASURED | ({"litserve": reason.format("litserve")} if find_spec("litserve") is None else {})
 
 
 def command_of(name: str, store: Path, model: str, version: int, port: int, threads: int) -> list[str]:
-    """What starts a server."""
-    common = ["--port", str(port), "--threads", str(threads)]
+    """What starts a server. Of ours one thread reads and writes, so the engine has the others."""
+    common = ["--port", str(port), "--threads", str(threads if name in PEERS else max(1, threads - 1))]
     if name in PEERS:
         bundle = store / model / f"{version}.csrve"
-        return [sys.executable, "-m", "service.bench_serve.torch_peers", PEERS[name], str(bundle), *common]
+        return [sys.executable, "-m", *PEERS[name], str(bundle), *common]
     own = ["--store", str(store), "--default-model", model, "--preload", f"{model}:{version}", "--log-level", "warning"]
     return [sys.executable, "-m", "service", *own, *common]
 
 
 @contextmanager
-def running(name: str, command: Sequence[str], port: int, picture: bytes, cores: Collection[int]) -> Iterator[Server]:
+def running(
+    name: str, command: Sequence[str], port: int, requests: Requests, cores: Collection[int]
+) -> Iterator[Server]:
     """A server that has answered once; it is ended afterwards.
 
     Raises:
@@ -62,13 +74,13 @@ def running(name: str, command: Sequence[str], port: int, picture: bytes, cores:
     began_s = time.perf_counter()
     process = subprocess.Popen(confined, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while not _answers(port, picture):
+        while not _answers(port, requests):
             if process.poll() is not None:
                 raise BenchError(f"{name}: ended with status {process.returncode}")
             if time.perf_counter() > began_s + START_TIMEOUT_S:
                 raise BenchError(f"{name}: no answer within {START_TIMEOUT_S:g} s")
             time.sleep(0.005)
-        yield Server(name, port, time.perf_counter() - began_s, tree_bytes(process.pid))
+        yield Server(name, port, requests, time.perf_counter() - began_s, tree_bytes(process.pid))
     finally:
         process.terminate()
         try:
@@ -108,10 +120,10 @@ def _is_below(pid: int, root: int, parents: dict[int, int]) -> bool:
     return pid == root
 
 
-def _answers(port: int, picture: bytes) -> bool:
+def _answers(port: int, requests: Requests) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request("POST", "/predict", picture, {"Content-Type": "image/png"})
+        connection.request("POST", "/predict", requests.bodies[0], {"Content-Type": requests.content_type})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

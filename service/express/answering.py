@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ class Express:
         """Args: `listener` is told of each request that has ended."""
         self.parts = parts
         self.listener = listener
+        self._due: deque[tuple[float, Answering]] = deque()  # (in the loop's time, who waits), the first one first
+        self._watching = False
 
     def begin(self, head: Head, body: bytes, started_s: float, finish: Finish) -> "Answering | None":
         """Take a request in hand; `finish` is called later, with status, headers and body. None where it is not ours.
@@ -57,6 +60,23 @@ class Express:
             return None
         return answering
 
+    def expect(self, answering: "Answering") -> None:
+        """See to it that a request is answered in time. All have the same time, so one timer is enough for them."""
+        loop = asyncio.get_running_loop()
+        while self._due and self._due[0][1].ended:
+            self._due.popleft()
+        self._due.append((loop.time() + self.parts.settings.deadline_s, answering))
+        if not self._watching:
+            self._watch(loop)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = loop.time()
+        while self._due and (self._due[0][1].ended or self._due[0][0] <= now_s):
+            self._due.popleft()[1].expire()
+        self._watching = bool(self._due)
+        if self._watching:
+            loop.call_at(self._due[0][0], self._watch, loop)
+
 
 @dataclass(slots=True, eq=False)
 class Answering:
@@ -71,7 +91,6 @@ class Answering:
     decoded_s: float = 0.0
     picture: Array | None = None
     ticket: Ticket | None = None
-    deadline: asyncio.TimerHandle | None = None
     admitted: bool = False
     ended: bool = False
 
@@ -88,12 +107,15 @@ class Answering:
         self.picture = picture
         parts = self.express.parts
         self.ticket = parts.queue.submit(self.model.plan, picture, self._answer)
-        limit_s = parts.settings.deadline_s
-        self.deadline = asyncio.get_running_loop().call_later(limit_s, self._fail, too_late(limit_s))
+        self.express.expect(self)
 
     def refuse(self, error: RequestError) -> None:
         """Answer with a problem, once the connection knows of this request."""
         asyncio.get_running_loop().call_soon(self._fail, error)
+
+    def expire(self) -> None:
+        """The time that an answer may take is over."""
+        self._fail(too_late(self.express.parts.settings.deadline_s))
 
     def abandon(self) -> None:
         """The client has gone."""
@@ -104,10 +126,9 @@ class Answering:
     def leave(self) -> None:
         """Give everything back, as if this request had never been here."""
         self.ended = True
-        if self.deadline is not None:
-            self.deadline.cancel()
         if self.ticket is not None:
             self.express.parts.queue.withdraw(self.ticket)
+        self.picture = self.ticket = None  # whoever still has this must not hold a picture for it
         if self.admitted:
             self.express.parts.predictor.dismiss()
         self.express.parts.models.release(self.model)

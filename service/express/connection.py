@@ -31,6 +31,7 @@ class ExpressProtocol(Protocol):
     _held: bytes = b""
     _held_since_s: float = 0.0
     _hold_timer: asyncio.TimerHandle | None = None
+    _idle_since_s: float = 0.0
     _closes: bool = False  # after the answer that is being made
 
     def data_received(self, data: bytes) -> None:
@@ -60,8 +61,6 @@ class ExpressProtocol(Protocol):
             self._answering = express.begin(head, data[head.size_bytes :], started_s, self._finish)
             if self._answering is None:
                 super().data_received(data)
-            else:
-                self._unset_keepalive_if_required()
 
     def _at_rest(self) -> bool:
         """Whether h11 knows of no request, nor of a part of one, and the client reads its answers."""
@@ -98,12 +97,28 @@ class ExpressProtocol(Protocol):
         if self._closes:
             self.transport.close()
             return
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._rest()
         data = self._held
         if data:
             self._drop_held()
             self.flow.resume_reading()
             self.data_received(data)
+
+    def _rest(self) -> None:
+        """Close the connection if it stays idle. The timer is set anew when it goes off, not for every request."""
+        self._idle_since_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+    def _look_whether_idle(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._answering is not None:
+            return  # it rests after that
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self._look_whether_idle)
+        else:
+            self.timeout_keep_alive_handler()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop_held()

@@ -5,6 +5,7 @@ There is no second opinion to differ from: what is not plain goes to the real pa
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from service.errors import InvalidQuery
 from service.pictures import SMALL_BYTES
@@ -45,7 +46,12 @@ class Head:
 def read_head(data: bytes) -> Head | None:
     """The head at the beginning of what a client has sent; None where it is not plain, or not complete."""
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
-    found = _HEAD.fullmatch(data, 0, end) if end > 4 else None
+    return _read(data[:end]) if end > 4 else None
+
+
+@lru_cache(maxsize=512)  # a client's heads are alike
+def _read(data: bytes) -> Head | None:
+    found = _HEAD.fullmatch(data)
     if found is None:
         return None
     headers = {}
@@ -69,4 +75,4 @@ def read_head(data: bytes) -> Head | None:
         query = plain_query(found[1] or b"")
     except InvalidQuery:
         return None
-    return Head(end, int(length), query, request_id.decode("ascii")) if query is not None else None
+    return Head(len(data), int(length), query, request_id.decode("ascii")) if query is not None else None

@@ -7,6 +7,7 @@ import pytest
 
 from service.bench_serve.load import Load, apply_load, lua_script, parse_wrk, percentile
 from service.bench_serve.overload import flood
+from service.bench_serve.requests import as_they_are
 from service.errors import BenchError
 
 
@@ -53,7 +54,7 @@ def no_wrk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("status", "good"), [(200, True), (503, False)])
 def test_without_wrk_our_own_client_counts_answers(status: int, good: bool) -> None:
     with answering(status) as port:
-        load = apply_load(port, [b"picture 1", b"picture two"], 3, 0.05, {0}, None)  # type: ignore[arg-type]
+        load = apply_load(port, as_they_are([b"picture 1", b"picture two"]), 3, 0.05, {0}, None)  # type: ignore[arg-type]
     assert load.requests >= 3
     assert load.failures == (0 if good else load.requests)
     assert (load.rate > 0) == good
@@ -63,25 +64,25 @@ def test_without_wrk_our_own_client_counts_answers(status: int, good: bool) -> N
 @pytest.mark.usefixtures("no_wrk")
 def test_a_server_that_is_not_there_is_an_error() -> None:
     with pytest.raises(BenchError, match=r"^127\.0\.0\.1:1: "):
-        apply_load(1, [b"picture"], 1, 0.05, {0}, None)  # type: ignore[arg-type]
+        apply_load(1, as_they_are([b"picture"]), 1, 0.05, {0}, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("status", "accepted"), [(200, 20), (503, 0)])
 def test_an_open_loop_sends_what_is_due_and_tells_accepted_from_refused(status: int, accepted: int) -> None:
     with answering(status) as port:
-        found = flood(port, [b"picture"], 1000, 0.02)
+        found = flood(port, as_they_are([b"picture"]), 1000, 0.02)
     assert (found.due, found.accepted, found.refused) == (20, accepted, 20 - accepted)
     assert (found.unsent, found.broken) == (0, 0)
     assert (found.p99_ms > 0) == (found.goodput > 0) == bool(accepted)
 
 
 def test_what_nobody_answers_is_broken() -> None:
-    found = flood(1, [b"picture"], 1000, 0.01)
+    found = flood(1, as_they_are([b"picture"]), 1000, 0.01)
     assert (found.due, found.broken, found.accepted, found.p99_ms) == (10, 10, 0, 0)
 
 
 def test_every_byte_of_a_picture_is_in_the_script() -> None:
-    script = lua_script([bytes(range(256)), b"b"])
+    script = lua_script(as_they_are([bytes(range(256)), b"b"]))
     assert '"\\000\\001\\002' in script
     assert '\\254\\255",\n"\\098"\n}' in script
 

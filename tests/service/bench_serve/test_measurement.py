@@ -4,19 +4,14 @@ from pathlib import Path
 import pytest
 
 from service.bench_serve.load import Load
-from service.bench_serve.measurement import Job, measure, split_cores, summarize
+from service.bench_serve.measurement import Job, measure, summarize
+from service.bench_serve.requests import as_they_are
 from service.bench_serve.servers import command_of, running, tree_bytes
 from service.errors import BenchError
 
 
 def job(bundle: str = "store/net/1.csrve", rounds: int = 1, connections: tuple[int, ...] = (1,)) -> Job:
     return Job(Path(bundle), connections, rounds, 1, 0, (), "command")
-
-
-def test_services_and_requests_have_processors_of_their_own_where_there_are_two() -> None:
-    assert split_cores([4]) == ([4], [4])
-    assert split_cores([0, 1]) == ([0], [1])
-    assert split_cores([0, 2, 4]) == ([0, 2], [4])
 
 
 def test_a_row_is_the_rounds_medians_and_all_their_failures() -> None:
@@ -47,16 +42,18 @@ def test_ours_is_started_from_the_store_and_a_peer_from_the_bundle() -> None:
     own = command_of("csrve", Path("store"), "net", 3, 8000, 2)
     assert own[1:] == [
         *("-m", "service", "--store", "store", "--default-model", "net", "--preload", "net:3"),
-        *("--log-level", "warning", "--port", "8000", "--threads", "2"),
+        *("--log-level", "warning", "--port", "8000", "--threads", "1"),  # the other one reads and writes
     ]
+    assert command_of("csrve", Path("store"), "net", 3, 8000, 1)[-1] == "1"
     peer = command_of("fastapi-torch-batched", Path("store"), "net", 3, 8000, 2)
     assert peer[2:5] == ["service.bench_serve.torch_peers", "batched", os.path.join("store", "net", "3.csrve")]
+    assert peer[-1] == "2"
 
 
 def test_a_server_that_ends_is_an_error() -> None:
     with (
         pytest.raises(BenchError, match="^it: ended with status 1$"),
-        running("it", ["false"], 1, b"picture", os.sched_getaffinity(0)),
+        running("it", ["false"], 1, as_they_are([b"picture"]), os.sched_getaffinity(0)),
     ):
         raise AssertionError("it does not run")
 

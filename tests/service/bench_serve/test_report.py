@@ -40,7 +40,7 @@ def test_what_was_saved_is_what_is_read(tmp_path: Path) -> None:
 def test_the_page_says_all_of_it() -> None:
     page = render_page(example())
     for line in (
-        "- a processor; services on 1 processors, wrk on 1 (shared: there is no other)",
+        "- a processor; services on 1 processors, wrk on 1 (the same)",
         "- left out: other: is not installed",
         "| csrve | 0.50 | 70 |",
         "| csrve | 8 | 100 | 90..110 | 8.00 | 12.50 | 0 | 2.50x |",
