@@ -138,9 +138,13 @@ class Predictor:
     async def _decode(self, data: bytes, preprocessing: Preprocessing) -> Array:
         if is_small(data):
             return read_picture(data, preprocessing, self._settings.max_pixels)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, read_picture, data, preprocessing, self._settings.max_pixels
-        )
+        try:
+            decoding = asyncio.get_running_loop().run_in_executor(
+                self._threads, read_picture, data, preprocessing, self._settings.max_pixels
+            )
+        except RuntimeError as error:  # there is no memory for one more thread
+            raise MemoryError(str(error)) from None
+        return await decoding
 
     @contextmanager
     def _in_time(self) -> Iterator[None]:

@@ -55,7 +55,7 @@ class Express:
             answering.queue(picture)
         except (Overloaded, Draining) as error:
             answering.refuse(error)
-        except RequestError:  # the picture: the long way says what is wrong with it
+        except (RequestError, MemoryError):  # the picture's fault, or no room for it: the long way says so
             answering.leave()
             return None
         return answering
