@@ -9,6 +9,7 @@ from compressor.factorization.recipe import FactorizeRecipe
 from compressor.pruning.recipe import PruneRecipe
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import CompressRecipe
+from compressor.removal.recipe import PurifyRecipe, RemoveRecipe
 from compressor.sharing.recipe import ShareRecipe
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import SmallPhase, TrainRecipe
@@ -23,6 +24,8 @@ _NESTED = {
     "factorize": FactorizeRecipe,
     "structure": StructuredRecipe,
     "quantize": QuantizeRecipe,
+    "remove": RemoveRecipe,
+    "purify": PurifyRecipe,
 }
 
 

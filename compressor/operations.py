@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
+from compressor.tracing import trace_network
 from model_store.graph import Graph, Node
 from model_store.shapes import Shape, count_multiply_adds, infer_shapes
 
@@ -36,6 +39,18 @@ class Operations:
 
     def __add__(self, other: "Operations") -> "Operations":
         return Operations(*(getattr(self, name) + getattr(other, name) for name in Operations.__slots__))
+
+
+def multiply_adds_of(network: nn.Module, input_shape: Shape) -> int:
+    """Multiply-accumulates of a network's convolutions and linear layers for one picture, zeros included.
+
+    Raises:
+        NetworkError: it cannot be traced.
+    """
+    traced = trace_network(network, (input_shape[0], input_shape[1], input_shape[2]))
+    sides = [tensor.shape for tensor in traced.tensors]
+    shapes = infer_shapes(traced.graph, sides, input_shape)
+    return count_multiply_adds(traced.graph, shapes, [math.prod(shape) for shape in sides])
 
 
 def count_operations(

@@ -1,4 +1,4 @@
-"""The whole way from a dense network to a published bundle: prune, retrain, share, train centroids, encode, measure."""
+"""The whole way from a dense network to a published bundle: prune, remove, share, train centroids, encode, measure."""
 
 import copy
 import dataclasses
@@ -19,11 +19,14 @@ from compressor.errors import CompressorError
 from compressor.factorization.network import factorize_network
 from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
+from compressor.operations import multiply_adds_of
+from compressor.pruning.masks import FixedMasks, nonzero_masks
 from compressor.recipes import CompressRecipe, Round
 from compressor.record import csrve_version, surroundings
+from compressor.removal import RemoveRecipe, remove_dead
 from compressor.sharing.centroids import SharedCentroids
 from compressor.sharing.network import share_network
-from compressor.stages import RunFolder, fingerprint_of
+from compressor.stages import REMOVE, RunFolder, fingerprint_of
 from compressor.training.batchnorm import reestimate_batchnorm
 from compressor.training.constraint import Constraint
 from compressor.training.evaluation import accuracy_of
@@ -73,6 +76,7 @@ class Compression:
         self._teacher = _teacher_of(network) if recipe.needs_teacher else None
         self._fingerprint = weights_digest(network)
         self._dense_size = DenseSize.of(network)
+        self._dense_multiply_adds = multiply_adds_of(network, card.preprocessing.input_shape)
         if recipe.factorize is not None:
             self._factorize(recipe.factorize)
 
@@ -92,6 +96,8 @@ class Compression:
         self._say("dense", self.accuracies["dense"])
         for one in self.recipe.rounds():
             self._stage(one.name, one.recipe, self._prune(one), self.recipe.retrain)
+        if self.recipe.remove is not None:
+            self._remove(self.recipe.remove)
         self._stage("share", dataclasses.replace(self.recipe.share, gradient="mean"), self._share)
         self._stage("centroids", self.recipe.share, self._train_centroids, self.recipe.centroids)
         bundle = decode_bundle(encode_bundle(self._bundle()))
@@ -111,6 +117,24 @@ class Compression:
         if self.progress:
             saved = sum(layer.weights_before - layer.weights_after for layer in replaced)
             print(f"factorized: {len(replaced)} layers, {saved} weights fewer", flush=True)
+
+    def _remove(self, recipe: RemoveRecipe) -> None:
+        """Go on with a smaller network. Which one follows from the weights, so a resumed run finds it again."""
+        smaller, removed = remove_dead(self.network, self.card.preprocessing.input_shape, recipe.purify)
+        self.network = with_layout(smaller, torch.channels_last)
+        if self.progress:
+            print(f"removed: {removed.filters} filters, {removed.parameters} parameters", flush=True)
+        training = dataclasses.replace(
+            self.recipe.retrain, epochs=max(1, recipe.epochs), learning_rate=recipe.learning_rate, small_phase=None
+        )
+
+        def work(checkpoint: Path) -> None:
+            if recipe.epochs:
+                self._train(REMOVE, training, FixedMasks(nonzero_masks(self.network)), checkpoint)
+            else:
+                reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
+
+        self._stage(REMOVE, recipe, work, training if recipe.epochs else None)
 
     def _stage(self, name: str, part: Any, work: Callable[[Path], None], training: TrainRecipe | None = None) -> None:
         inputs = {
@@ -209,6 +233,10 @@ class Compression:
             "parameters": bundle.parameters,
             "nonzeros": bundle.weight_nonzeros,
             "sparsity": bundle.sparsity,
+            "parameters_left": DenseSize.of(self.network).parameters,
+            "multiply_adds": bundle.multiply_adds(),
+            "multiply_adds_of_structure": bundle.multiply_adds(dense=True),
+            "dense_multiply_adds": self._dense_multiply_adds,
             "dense": self.card.training,
             "recipe": dataclasses.asdict(self.recipe),
             "data": {"train": self.data.digest, "test": test.digest},

@@ -13,6 +13,7 @@ from compressor.pruning.iterative import PruningRound, pruning_rounds
 from compressor.pruning.recipe import PruneRecipe
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.quantization.rounds import QuantizeRound
+from compressor.removal.recipe import RemoveRecipe
 from compressor.sharing.recipe import ShareRecipe
 from compressor.structured.recipe import StructuredRecipe
 from compressor.structured.rounds import StructuredRound, structured_rounds
@@ -26,7 +27,8 @@ SCALE_BITS = (8, 16)
 
 @dataclass(frozen=True, slots=True)
 class CompressRecipe:
-    """Factorize where asked to, prune and retrain, share, train the centroids, write scale and bias in `scale_bits`.
+    """Factorize where asked to, prune and retrain, remove what is dead where asked to, share, train the centroids,
+    write scale and bias in `scale_bits`.
 
     Instead of single weights (`prune`, whose method is then `none`), whole groups of them may go (`structure`), or all
     of a layer take two or three values (`quantize`).
@@ -42,6 +44,7 @@ class CompressRecipe:
     factorize: FactorizeRecipe | None = None
     structure: StructuredRecipe | None = None
     quantize: QuantizeRecipe | None = None
+    remove: RemoveRecipe | None = None
 
     def __post_init__(self) -> None:
         if self.centroids.weight_decay:

@@ -17,7 +17,8 @@ from compressor.training.files import load_tensors, save_tensors, write_text
 from compressor.training.processes import wait_for_all
 
 BEFORE_SHARING = ("prune", "quantize", "retrain")  # what rounds are called, or begin with
-STAGES = ("dense", *BEFORE_SHARING, "share", "centroids", "decoded")
+REMOVE = "remove"
+STAGES = ("dense", *BEFORE_SHARING, REMOVE, "share", "centroids", "decoded")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from compressor.layer_rules import parse_rules
 from compressor.quantization.recipe import METHODS as QUANTIZATIONS
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import CompressRecipe
+from compressor.removal.recipe import PurifyRecipe, RemoveRecipe
 from compressor.structured.recipe import METHODS as STRUCTURES
 from compressor.structured.recipe import StructuredRecipe
 
@@ -47,6 +48,15 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("factorization: layers are split before anything else, by SVD or Tucker-2")
     group.add_argument("--factorize", metavar="ENERGY", help="share of squared weights kept, such as first=1,*=0.9")
     group.add_argument("--factorize-saving", type=float, help="least share of a layer's weights that splitting saves")
+    group = parser.add_argument_group("removal: dead filters and channels leave the network, after pruning")
+    group.add_argument("--remove", action=argparse.BooleanOptionalAction, default=None)
+    group.add_argument("--remove-epochs", type=int, help="of training what is left; 0: BatchNorm's statistics only")
+    group.add_argument("--remove-learning-rate", type=float, help="the peak of that")
+    group.add_argument(
+        "--purify",
+        metavar="COLUMN,EMPTINESS,CHANNEL,FILTER",
+        help="thresholds of what is emptied first",
+    )
 
 
 def changed_methods(recipe: CompressRecipe, options: argparse.Namespace) -> dict[str, Any]:
@@ -58,8 +68,11 @@ def changed_methods(recipe: CompressRecipe, options: argparse.Namespace) -> dict
     structure = _structure(recipe.structure, options)
     quantize = _quantize(recipe.quantize, options)
     changes: dict[str, Any] = {
-        "structure": structure, "quantize": quantize, "factorize": _factorize(recipe.factorize, options)
-    }  # fmt: skip
+        "structure": structure,
+        "quantize": quantize,
+        "factorize": _factorize(recipe.factorize, options),
+        "remove": _remove(recipe.remove, options),
+    }
     if (options.structure or options.quantize) and options.method is None:
         changes["prune"] = dataclasses.replace(recipe.prune, method="none")
     return changes
@@ -88,6 +101,25 @@ def _factorize(recipe: FactorizeRecipe | None, options: argparse.Namespace) -> F
     if recipe is None and changes:
         raise RecipeError("--factorize-saving: needs --factorize")
     return dataclasses.replace(recipe, **changes) if recipe is not None else None
+
+
+def _remove(recipe: RemoveRecipe | None, options: argparse.Namespace) -> RemoveRecipe | None:
+    changes = given_as(options, {"remove_epochs": "epochs", "remove_learning_rate": "learning_rate"})
+    if options.purify is not None:
+        changes["purify"] = _purify(options.purify)
+    if options.remove is not None:
+        recipe = (recipe or RemoveRecipe()) if options.remove else None
+    if recipe is None and changes:
+        raise RecipeError(f"--remove: must be given with its options ({', '.join(changes)})")
+    return dataclasses.replace(recipe, **changes) if recipe is not None else None
+
+
+def _purify(text: str) -> PurifyRecipe:
+    try:
+        column, emptiness, channel, weakest = (float(number) for number in text.split(","))
+    except ValueError:
+        raise RecipeError(f'--purify "{text}", must be four numbers with commas between') from None
+    return PurifyRecipe(column, emptiness, channel, weakest)
 
 
 def _changed(flag: str, method: str | None, recipe: Any, kind: type, changes: dict[str, Any]) -> Any:

@@ -309,7 +309,8 @@ def test_the_record_has_every_field_a_table_needs(published: Published) -> None:
     record, bundle = published.record, decode_bundle(published.stored.data)
     assert record.keys() == {
         "name", "version", "sha256", "architecture", "accuracy", "holdout_accuracies", "bundle_bytes", "dense_bytes",
-        "bytes_by_kind", "bytes_by_coder", "parameters", "nonzeros", "sparsity", "dense", "recipe", "data", "minutes",
+        "bytes_by_kind", "bytes_by_coder", "parameters", "parameters_left", "nonzeros", "sparsity", "multiply_adds",
+        "multiply_adds_of_structure", "dense_multiply_adds", "dense", "recipe", "data", "minutes",
         "command", "processor", "cores", "threads", "processes", "accelerator", "python", "torch", "csrve", "git",
     }  # fmt: skip
     assert (record["name"], record["version"], record["sha256"]) == ("tiny", 1, published.stored.sha256)
