@@ -9,7 +9,7 @@ from typing import Any
 
 from compressor.coders import BYTES_BY_CODER
 from compressor.errors import CompressorError
-from compressor.experiments.tables import experiments_table, targets_table
+from compressor.experiments.tables import experiments_table, methods_table, targets_table
 from compressor.markdown import kilobytes, table
 from compressor.stages import STAGES
 from model_store.accounting import KINDS
@@ -26,6 +26,12 @@ TARGETS = """## Targets
 
 What there is to reach: at most so many bytes on disk (for LeNet the ratio of Han et al. 2016), at such an accuracy of
 the decoded file. A cell names the recorded bundle that comes nearest.
+"""
+METHODS = """## Other methods
+
+Structure, quantization and low rank, declared like the rest. *Parameters* that have gone from the network's structure,
+and how many times fewer weights are not zero; *operations*, multiply-accumulates of the structure that is left. A row
+names the recorded bundle of that network and method that comes nearest; *drop* is in points, below the dense network.
 """
 EXPERIMENTS = """## Experiments
 
@@ -92,7 +98,8 @@ def results_page(records: Iterable[Record]) -> str:
     """All of docs/results.md."""
     records = list(records)
     fields = [record.fields for record in records]
-    parts = [HEAD.strip(), summary_table(records), TARGETS.strip(), targets_table(fields), EXPERIMENTS.strip()]
+    parts = [HEAD.strip(), summary_table(records), TARGETS.strip(), targets_table(fields)]
+    parts += [METHODS.strip(), methods_table(fields), EXPERIMENTS.strip()]
     return "\n\n".join([*parts, experiments_table(fields), *(_section(record) for record in records)]) + "\n"
 
 

@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 
 from compressor.commands.options import DATA_HELP, add_device, choose_device
-from compressor.experiments import EXPERIMENTS, TIERS, experiment_named
+from compressor.experiments import ALL, TIERS, experiment_named
 from compressor.experiments.runner import ExperimentRun, Places
-from compressor.experiments.targets import row_of
 from model_store.description import render_table
 
 NAME = "experiment"
@@ -44,20 +43,18 @@ def run(options: argparse.Namespace) -> None:
         run = ExperimentRun(seeded, places, device, smoke=options.smoke, progress=not options.quiet)
         path = run.run(resume=options.resume)
         record = json.loads(path.read_text())
-        target = row_of(seeded.network).targets[seeded.tier]
-        verdict = "met" if target.met_by(record) else "not met"
+        verdict = "met" if seeded.target.met_by(record) else "not met"
         print(
             f"{path}: {record['bundle_bytes']} bytes at {record['accuracy']:.2%}; "
-            f"{TIERS[seeded.tier]}, {target}: {verdict}"
+            f"{TIERS.get(seeded.tier, seeded.tier)}, {seeded.target}: {verdict}"
         )
 
 
 def _listed() -> list[str]:
     rows = [["experiment", "target", "seeds", "epochs", "wants"]]
-    for name, experiment in EXPERIMENTS.items():
+    for name, experiment in ALL.items():
         parts = (experiment.train, experiment.compress.retrain, experiment.compress.centroids)
         epochs = "+".join(str(part.epochs) for part in parts if part is not None)
-        target = row_of(experiment.network).targets[experiment.tier]
         wants = "a GPU" if experiment.accelerator else "a CPU"
-        rows.append([name, f"{target}", str(len(experiment.seeds)), epochs, wants])
+        rows.append([name, f"{experiment.target}", str(len(experiment.seeds)), epochs, wants])
     return render_table(rows)

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 from compressor.data.augmentation import Augmentation
-from compressor.errors import RecipeError
 from compressor.experiments.experiment import Experiment
 from compressor.layer_rules import LayerRules
 from compressor.pruning.recipe import PruneRecipe
@@ -94,14 +93,3 @@ EXPERIMENTS: dict[str, Experiment] = {
         _large("vgg16", "stretch", 0.997, 8, 0.008),
     )
 }
-
-
-def experiment_named(name: str) -> Experiment:
-    """An experiment of `EXPERIMENTS`.
-
-    Raises:
-        RecipeError: there is none of that name.
-    """
-    if name not in EXPERIMENTS:
-        raise RecipeError(f"experiment {name}: unknown, must be one of {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[name]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from compressor.errors import RecipeError
-from compressor.experiments.targets import TIERS
+from compressor.experiments.aims import Aim
+from compressor.experiments.targets import TIERS, Target, row_of
 from compressor.recipes import CompressRecipe
 from compressor.stages import fingerprint_of
 from compressor.training.recipe import TrainRecipe
@@ -23,7 +24,8 @@ class Experiment:
         data: `cifar10` or `mnist`, which is downloaded where no other place is given.
         train: the dense network's recipe; None where `weights` are given.
         weights: a checkpoint of ours, which says what was held out when it was trained; None where `train` makes one.
-        tier: which target of the network's row it is meant for.
+        tier: which target of the network's row it is meant for; anything where there is an aim.
+        aim: what it is meant for where that is not a size.
         seeds: of the runs that its result rests on.
         accelerator: whether it needs a GPU to end within hours.
     """
@@ -37,11 +39,12 @@ class Experiment:
     weights: Path | None = None
     seeds: tuple[int, ...] = (0,)
     accelerator: bool = False
+    aim: Aim | None = None
 
     def __post_init__(self) -> None:
         if (self.train is None) == (self.weights is None):
             raise RecipeError(f"experiment {self.name}: must have either a recipe to train by or weights")
-        if self.tier not in TIERS or not self.seeds:
+        if (self.tier not in TIERS and self.aim is None) or not self.seeds:
             raise RecipeError(f"experiment {self.name}: tier {self.tier!r}, seeds {self.seeds}, must have both")
         if self.train is not None and self.train.holdout != self.compress.holdout:
             raise RecipeError(
@@ -53,6 +56,11 @@ class Experiment:
         """The same with every recipe at this seed."""
         train = dataclasses.replace(self.train, seed=seed) if self.train is not None else None
         return dataclasses.replace(self, train=train, compress=self.compress.with_both(seed=seed), seeds=(seed,))
+
+    @property
+    def target(self) -> Target | Aim:
+        """What there is to reach."""
+        return self.aim if self.aim is not None else row_of(self.network).targets[self.tier]
 
     def run_name(self) -> str:
         """What a run, its bundle and its record are called."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from compressor.dense import RESULT
 from compressor.errors import RecipeError
-from compressor.experiments.declared import EXPERIMENTS, experiment_named
+from compressor.experiments import EXPERIMENTS, experiment_named
 from compressor.experiments.experiment import Experiment
 from compressor.experiments.runner import Places
 from compressor.pipeline import RECORD

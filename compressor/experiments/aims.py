@@ -1,0 +1,101 @@
+"""What there is to reach by a method rather than in bytes: cost and accuracy against a published row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compressor.errors import RecipeError
+from compressor.experiments.targets import SLACK
+
+Fields = Mapping[str, Any]  # of a record
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A published row, and what ours should be.
+
+    Attributes:
+        published: the row as published; "" where there is none.
+        accuracy: the least of the decoded file, 0..1; None where `drop` says it.
+        drop: the most below the dense network's, as a share (0.008 is 0.8 points).
+        parameters_down, multiply_adds_down: the least shares of both that have gone from the network's structure.
+        weight_ratio: the least of the dense network's parameters over the non-zero weights.
+        file_ratio: the least of the dense fp32 state_dict over the file.
+    """
+
+    published: str = ""
+    accuracy: float | None = None
+    drop: float | None = None
+    parameters_down: float | None = None
+    multiply_adds_down: float | None = None
+    weight_ratio: float | None = None
+    file_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.accuracy is not None and self.drop is not None:
+            raise RecipeError(f"aim: accuracy {self.accuracy} and drop {self.drop}, must be one of them")
+
+    def met_by(self, record: Fields) -> bool:
+        """Whether a recorded bundle costs little enough and is accurate enough."""
+        return self.cheap_enough(record) and self._accurate_enough(record)
+
+    def cheap_enough(self, record: Fields) -> bool:
+        """Whether it costs little enough; not where a record lacks what that is read from."""
+        found = costs_of(record)
+        wanted = {
+            "parameters_down": self.parameters_down,
+            "multiply_adds_down": self.multiply_adds_down,
+            "weight_ratio": self.weight_ratio,
+            "file_ratio": self.file_ratio,
+        }
+        return all(least is None or found.get(name, 0.0) >= least - SLACK for name, least in wanted.items())
+
+    def _accurate_enough(self, record: Fields) -> bool:
+        if self.drop is None:
+            return bool(record["accuracy"] >= (self.accuracy or 0.0) - SLACK)
+        dense = record["dense"].get("test_accuracy")
+        return dense is not None and dense - record["accuracy"] <= self.drop + SLACK
+
+    def __str__(self) -> str:
+        parts = []
+        if self.parameters_down is not None:
+            parts.append(f"parameters -{self.parameters_down:.1%}")
+        if self.multiply_adds_down is not None:
+            parts.append(f"operations -{self.multiply_adds_down:.1%}")
+        if self.weight_ratio is not None:
+            parts.append(f"weights {self.weight_ratio:g}x fewer")
+        if self.file_ratio is not None:
+            parts.append(f"file {self.file_ratio:g}x")
+        if self.accuracy is not None:
+            parts.append(f"at {self.accuracy:.1%}")
+        if self.drop is not None:
+            parts.append(f"drop at most {100 * self.drop:.1f}" if self.drop >= 0 else f"gain {-100 * self.drop:.1f}")
+        return ", ".join(parts) or "run"
+
+
+def costs_of(record: Fields) -> dict[str, float]:
+    """What a bundle saves, by `Aim`'s names; those of which the record says nothing are missing."""
+    found = {
+        "weight_ratio": record["parameters"] / max(1, record["nonzeros"]),
+        "file_ratio": record["dense_bytes"] / record["bundle_bytes"],
+    }
+    if "parameters_left" in record:
+        found["parameters_down"] = 1 - record["parameters_left"] / record["parameters"]
+    if "multiply_adds_of_structure" in record:
+        found["multiply_adds_down"] = 1 - record["multiply_adds_of_structure"] / record["dense_multiply_adds"]
+    return found
+
+
+def method_of(record: Fields) -> str:
+    """What took a recorded bundle's weights or their values, in a word or two."""
+    recipe = record["recipe"]
+    parts = []
+    if recipe.get("factorize"):
+        parts.append("low rank")
+    if recipe.get("structure"):
+        parts.append(recipe["structure"]["method"])
+    elif recipe.get("quantize"):
+        parts.append(recipe["quantize"]["method"])
+    elif recipe["prune"]["method"] != "none":
+        parts.append("weights" if recipe["prune"]["method"] == "gradual" else "thresholds")
+    return " + ".join(parts) or "sharing alone"
