@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from compressor.coders import complete_records
 from compressor.commands.options import add_store
+from compressor.completion import complete_records
 from compressor.results import write_results
 from model_store.opening import open_store
 
@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Add to records what their bundles in the store take by either coder, where one is given; write both documents."""
+    """Add to older records what they lack, out of the bundles of a store, where one is given; write both documents."""
     if options.store is not None:
         for path in complete_records(options.records, open_store(options.store)):
-            print(f"{path}: bytes by coder added")
+            print(f"{path}: completed")
     write_results(options.records, options.page, options.readme)
     print(f"{options.page} and {options.readme}: made from {options.records}")

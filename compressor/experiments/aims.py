@@ -86,6 +86,9 @@ def costs_of(record: Fields) -> dict[str, float]:
     return found
 
 
+_PRUNING = {"gradual": ["weights"], "threshold": ["thresholds"]}
+
+
 def method_of(record: Fields) -> str:
     """What took a recorded bundle's weights or their values, in a word or two."""
     recipe = record["recipe"]
@@ -96,6 +99,6 @@ def method_of(record: Fields) -> str:
         parts.append(recipe["structure"]["method"])
     elif recipe.get("quantize"):
         parts.append(recipe["quantize"]["method"])
-    elif recipe["prune"]["method"] != "none":
-        parts.append("weights" if recipe["prune"]["method"] == "gradual" else "thresholds")
+    else:
+        parts += _PRUNING.get(recipe.get("prune", {}).get("method"), [])
     return " + ".join(parts) or "sharing alone"

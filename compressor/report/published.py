@@ -62,4 +62,29 @@ PUBLISHED_SPARSE = (
     PublishedSparsity("progressive", "ResNet-18", 0.729, 0.9512, _PROGRESSIVE),
     PublishedSparsity("progressive", "VGG-19", 0.9797, 0.9344, _PROGRESSIVE),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedCost:
+    """A published structured network on CIFAR-10: share of multiply-adds left, share of accuracy lost."""
+
+    method: str
+    network: str
+    operations_left: float
+    drop: float
+    source: str
+
+
+_FCF = "Li et al., Compressing convolutional neural networks via factorized convolutional filters, CVPR 2019"
+PUBLISHED_COSTS = (
+    PublishedCost("CNN-FCF", "ResNet-20", 0.5840, 0.0107, _FCF),
+    PublishedCost("CNN-FCF", "ResNet-20", 0.3109, 0.0267, _FCF),
+    PublishedCost("CNN-FCF", "ResNet-32", 0.5779, 0.0025, _FCF),
+    PublishedCost("CNN-FCF", "ResNet-32", 0.2979, 0.0169, _FCF),
+    PublishedCost("CNN-FCF", "ResNet-56", 0.5722, -0.0024, _FCF),
+    PublishedCost("CNN-FCF", "ResNet-56", 0.2910, 0.0122, _FCF),
+    PublishedCost("CNN-FCF", "ResNet-110", 0.5692, -0.0009, _FCF),
+    PublishedCost("CNN-FCF", "ResNet-110", 0.2919, 0.0062, _FCF),
+)
+CIFAR_NETWORKS = frozenset({*(f"resnet{depth}" for depth in (18, 20, 32, 34, 44, 50, 56, 101, 110, 152)), "vgg16"})
 CLASSES = frozenset(["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])

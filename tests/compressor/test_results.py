@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from compressor.errors import CompressorError
-from compressor.experiments.tables import experiments_table, targets_table
+from compressor.experiments.tables import experiments_table, methods_table, targets_table
 from compressor.results import (
     EXPERIMENTS,
     HEAD,
+    METHODS,
     TARGETS,
     Record,
     read_records,
@@ -114,6 +115,8 @@ def test_the_page_is_the_head_the_tables_and_a_section_for_each_record() -> None
             "\n".join([*SUMMARY.splitlines()[:2], SUMMARY.splitlines()[3]]),
             TARGETS.strip(),
             targets_table([LARGE]),
+            METHODS.strip(),
+            methods_table([LARGE]),
             EXPERIMENTS.strip(),
             experiments_table([LARGE]),
             SECTION,

@@ -9,7 +9,7 @@ import pytest
 
 from compressor.commands import experiment
 from compressor.errors import RecipeError
-from compressor.experiments import EXPERIMENTS
+from compressor.experiments import ALL, EXPERIMENTS
 from compressor.experiments.runner import ExperimentRun
 
 
@@ -37,7 +37,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Experime
 def test_without_a_name_all_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     run()
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["experiment", *EXPERIMENTS]
+    assert [line.split()[0] for line in lines] == ["experiment", *ALL]
     assert "65 kB at 92.0%" in lines[1 + list(EXPERIMENTS).index("resnet20-must")]
 
 

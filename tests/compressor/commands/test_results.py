@@ -51,4 +51,4 @@ def test_with_a_store_records_get_what_their_bundles_take_by_either_coder(
     places = ("--records", str(record.parent), "--page", str(tmp_path / "p.md"), "--readme", str(tmp_path / "front.md"))
     run(*places, *(("--store", str(tmp_path / "store")) if given else ()))
     assert ("The whole file by coder: Huffman" in (tmp_path / "p.md").read_text()) == given
-    assert (f"{record}: bytes by coder added" in capsys.readouterr().out) == given
+    assert (f"{record}: completed" in capsys.readouterr().out) == given

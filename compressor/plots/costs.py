@@ -1,0 +1,75 @@
+"""Accuracy against a cost, one point a bundle, a colour a method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compressor.plots.canvas import MUTED, SERIES, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What is drawn: `group` gives the colour; published points are hollow."""
+
+    name: str
+    cost: float
+    value: float
+    group: str
+    published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """What the axes say; `shares` where the cost is a share, `logarithmic` where it spans decades."""
+
+    cost: str
+    value: str
+    title: str
+    logarithmic: bool = False
+    shares: bool = False
+
+
+def plot_costs(points: Sequence[Point], axes: Axes) -> Figure:
+    """Draw the points, each with its name."""
+    import matplotlib
+
+    figure = new_figure(8.6, 5.0)
+    drawn = figure.subplots()
+    groups = list(dict.fromkeys(point.group for point in points if not point.published))
+    for group in groups:
+        mine = [point for point in points if point.group == group and not point.published]
+        colour = SERIES[groups.index(group) % len(SERIES)]
+        drawn.scatter([p.cost for p in mine], [p.value for p in mine], s=50, color=colour, label=group, zorder=3)
+    others = [point for point in points if point.published]
+    if others:
+        costs, values = [point.cost for point in others], [point.value for point in others]
+        drawn.scatter(costs, values, s=36, facecolors="none", edgecolors=MUTED, label="published")
+    for rank, point in enumerate(sorted(points, key=lambda each: each.cost)):
+        colour = MUTED if point.published else SERIES[groups.index(point.group) % len(SERIES)]
+        rise = (6, -11, 16, -21)[rank % 4]  # neighbours' names would cover each other
+        place = (point.cost, point.value)
+        drawn.annotate(point.name, place, xytext=(5, rise), textcoords="offset points", fontsize=7, color=colour)
+    if axes.logarithmic:
+        drawn.set_xscale("log")
+        drawn.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,g}"))
+        drawn.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        low, high = min(point.cost for point in points), max(point.cost for point in points)
+        steps = [each * 10.0**power for power in range(-4, 7) for each in (1, 2, 5)]
+        drawn.set_xlim(low / 1.4, high * 1.9)
+        drawn.set_xticks([step for step in steps if low / 1.4 <= step <= high * 1.9])
+    if axes.shares:
+        drawn.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
+    drawn.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=1))
+    drawn.margins(x=0.12, y=0.14)
+    drawn.set_xlabel(axes.cost)
+    drawn.set_ylabel(axes.value)
+    drawn.set_title(axes.title, loc="left", fontsize=11)
+    drawn.grid(alpha=0.25)
+    drawn.spines[["top", "right"]].set_visible(False)
+    drawn.legend(fontsize=8, frameon=False)
+    return figure

@@ -1,0 +1,87 @@
+"""Aims by cost and accuracy, and what a record says of them."""
+
+from typing import Any
+
+import pytest
+
+from compressor.errors import RecipeError
+from compressor.experiments import ALL, EXPERIMENTS, METHODS, experiment_named
+from compressor.experiments.aims import Aim, costs_of, method_of
+from compressor.experiments.tables import methods_table
+from compressor.networks import NETWORKS
+
+
+def record(**more: Any) -> dict[str, Any]:
+    fields = {
+        "name": "a", "architecture": "resnet20", "accuracy": 0.91, "dense": {"test_accuracy": 0.9174},
+        "nonzeros": 50_000,
+        "parameters": 270_000, "parameters_left": 135_000, "multiply_adds_of_structure": 20, "dense_multiply_adds": 40,
+        "bundle_bytes": 50_000, "dense_bytes": 1_000_000,
+        "recipe": {"prune": {"method": "none"}, "structure": {"method": "fcf"}},
+    }  # fmt: skip
+    return fields | more
+
+
+def test_an_aim_is_met_where_cost_and_accuracy_are() -> None:
+    aim = Aim("theirs", drop=0.008, parameters_down=0.5, multiply_adds_down=0.5, weight_ratio=5.4, file_ratio=20)
+    assert aim.met_by(record())
+    assert not aim.met_by(record(accuracy=0.9093))
+    assert not aim.met_by(record(parameters_left=135_001))
+    assert not aim.met_by(record(multiply_adds_of_structure=21))
+    assert not aim.met_by(record(nonzeros=50_001))
+    assert not aim.met_by(record(bundle_bytes=50_001))
+    assert not aim.met_by(record(dense={}))
+    assert Aim(accuracy=0.91).met_by(record())
+    assert not Aim(accuracy=0.9101).met_by(record())
+    assert Aim(drop=-0.002).met_by(record(accuracy=0.9194))
+    assert Aim().met_by(record(accuracy=0.1))
+
+
+def test_what_a_record_does_not_say_is_not_met() -> None:
+    old = record()
+    del old["parameters_left"], old["multiply_adds_of_structure"]
+    assert costs_of(old) == {"weight_ratio": 5.4, "file_ratio": 20.0}
+    assert not Aim(parameters_down=0.1).met_by(old)
+
+
+def test_an_aim_reads_as_a_sentence_would() -> None:
+    aim = Aim(drop=0.008, parameters_down=0.4275, multiply_adds_down=0.416)
+    assert str(aim) == "parameters -42.8%, operations -41.6%, drop at most 0.8"
+    assert str(Aim(accuracy=0.991, weight_ratio=87.93)) == "weights 87.93x fewer, at 99.1%"
+    assert str(Aim(drop=-0.002, file_ratio=300)) == "file 300x, gain 0.2"
+    assert str(Aim()) == "run"
+
+
+def test_accuracy_and_drop_exclude_one_another() -> None:
+    with pytest.raises(RecipeError, match=r"^aim: accuracy 0\.9 and drop 0\.1, must be one of them$"):
+        Aim(accuracy=0.9, drop=0.1)
+
+
+def test_methods_have_names() -> None:
+    none = {"prune": {"method": "none"}}
+    assert method_of({"recipe": none}) == "sharing alone"
+    assert method_of({"recipe": {"prune": {"method": "gradual"}}}) == "weights"
+    assert method_of({"recipe": {"prune": {"method": "threshold"}}}) == "thresholds"
+    assert method_of({"recipe": none | {"quantize": {"method": "ttq"}}}) == "ttq"
+    assert (
+        method_of({"recipe": none | {"structure": {"method": "admm"}, "factorize": {"energy": 1}}}) == "low rank + admm"
+    )
+
+
+def test_every_method_is_declared_on_a_network_of_ours_under_a_name_of_its_own() -> None:
+    assert len(ALL) == len(EXPERIMENTS) + len(METHODS)
+    assert all(name == experiment.name == experiment_named(name).name for name, experiment in ALL.items())
+    assert all(experiment.network in NETWORKS and experiment.aim is not None for experiment in METHODS.values())
+
+
+def test_the_table_names_the_nearest_record_of_network_and_method() -> None:
+    cheap = record(parameters_left=150_000, multiply_adds_of_structure=23)
+    records = [
+        cheap,
+        record(name="b", parameters_left=200_000, accuracy=0.92),
+        record(name="c", architecture="resnet56"),
+    ]
+    (line,) = [line for line in methods_table(records).splitlines() if "`resnet20-fcf-43`" in line]
+    assert "| -44.4%, weights 5.4x fewer | -42.5% | 50.0 kB (20.0x) | 91.00% (0.74) | **met**, `a` |" in line
+    (line,) = [line for line in methods_table(records).splitlines() if "`resnet32-fcf-43`" in line]
+    assert line.endswith("|  |  |  |  | not run |")
