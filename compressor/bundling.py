@@ -1,5 +1,6 @@
 """From a pruned network that shares weights to a bundle, and from a bundle back to a network that can be measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from compressor.tracing import Oracle, trace_network
 from model_store.affine import affine_bytes, fit_affine
 from model_store.bundle import Bundle
 from model_store.limits import MAX_CODEBOOK_ENTRIES
-from model_store.tensors import FloatTensor, Tensor
+from model_store.tensors import FloatTensor, SharedTensor, Tensor
 
 FLOAT32_BYTES = 4
 
@@ -37,6 +38,8 @@ def bundle_of(
     provenance: dict[str, Any] | None = None,
     scale_bits: int = 16,
     dense_size: DenseSize | None = None,
+    *,
+    one_codebook: bool = False,
 ) -> Bundle:
     """Trace the network; prunable weights become shared tensors, all else float16.
 
@@ -44,6 +47,7 @@ def bundle_of(
     and their largest value: off by 1/510 of that range, and float16's rounding, at most.
 
     Args:
+        one_codebook: whether all shared tensors get the codebook of all their values, which the file then has once.
         dense_size: of the network that this one was made from, where layers have been split or removed since.
 
     Raises:
@@ -54,10 +58,12 @@ def bundle_of(
     dense = dense_size or DenseSize.of(network)
     traced = trace_network(network, card.preprocessing.input_shape)
     shared = prunable_parameters(network).keys()
-    tensors = (
+    tensors = [
         _tensor(values, source, shared=source in shared, scale_bits=scale_bits)
         for values, source in zip(traced.tensors, traced.sources, strict=True)
-    )
+    ]
+    if one_codebook:
+        tensors = _with_one_codebook(tensors)
     return Bundle(
         card.network,
         card.preprocessing,
@@ -68,6 +74,22 @@ def bundle_of(
         tuple(tensors),
         provenance or {},
     )
+
+
+def _with_one_codebook(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The same values, as codes of the union of all codebooks; unchanged where that would be too long."""
+    shared = [tensor for tensor in tensors if isinstance(tensor, SharedTensor) and tensor.nonzeros]
+    union = np.unique(np.concatenate([tensor.codebook for tensor in shared])) if shared else np.empty(0)
+    if not 0 < len(union) <= MAX_CODEBOOK_ENTRIES:
+        return list(tensors)
+
+    def recoded(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, SharedTensor):
+            return tensor
+        codes = np.searchsorted(union, tensor.codebook)[tensor.codes] if tensor.nonzeros else tensor.codes
+        return SharedTensor(tensor.shape, tensor.positions, codes.astype(np.uint16), union)
+
+    return [recoded(tensor) for tensor in tensors]
 
 
 def _tensor(values: np.ndarray, source: str, *, shared: bool, scale_bits: int) -> Tensor:

@@ -107,7 +107,17 @@ class Compression:
         return bundle
 
     def _bundle(self) -> Bundle:
-        return bundle_of(self.network, self.card, scale_bits=self.recipe.scale_bits, dense_size=self._dense_size)
+        return bundle_of(
+            self.network,
+            self.card,
+            scale_bits=self.recipe.scale_bits,
+            dense_size=self._dense_size,
+            one_codebook=self._together,
+        )
+
+    @property
+    def _together(self) -> bool:
+        return self.recipe.share.codebooks == "network"
 
     def _factorize(self, recipe: FactorizeRecipe) -> None:
         """Split layers now; every stage depends on it, and the retraining that follows mends what it cost."""
@@ -164,7 +174,7 @@ class Compression:
         reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
 
     def _train_centroids(self, checkpoint: Path) -> None:
-        constraint = SharedCentroids(self.network, self.recipe.share.gradient)
+        constraint = SharedCentroids(self.network, self.recipe.share.gradient, together=self._together)
         self._train("centroids", self.recipe.centroids, constraint, checkpoint)
 
     def _train(self, name: str, recipe: TrainRecipe, constraint: Constraint, checkpoint: Path) -> None:

@@ -26,7 +26,7 @@ from compressor.pruning.scores import SCORES
 from compressor.recipes import RECIPES, SCALE_BITS, CompressRecipe, inherit_split, recipe_named
 from compressor.sharing.centroids import GRADIENTS
 from compressor.sharing.kmeans import INITIALISATIONS
-from compressor.sharing.recipe import ShareRecipe
+from compressor.sharing.recipe import CODEBOOKS, ShareRecipe
 from model_store.bundle import decode_bundle
 from model_store.interface import StoredBundle
 from model_store.names import check_model_name
@@ -69,6 +69,7 @@ def _add_pruning(group: Any) -> None:
 
 def _add_sharing(group: Any) -> None:
     group.add_argument("--codebook-size", help="values of a layer, such as 16, or linear=32,*=8")
+    group.add_argument("--codebooks", choices=CODEBOOKS, help="one for each layer, or one for the network")
     group.add_argument("--initialisation", choices=INITIALISATIONS, help="of k-means")
     group.add_argument("--entropy-penalty", type=float, help="relative squared error that a bit may cost; 0: nearest")
     group.add_argument("--gradient", choices=GRADIENTS, help="of a centroid")
@@ -126,7 +127,7 @@ def _changed_pruning(recipe: PruneRecipe, options: argparse.Namespace) -> PruneR
 
 
 def _changed_sharing(recipe: CompressRecipe, options: argparse.Namespace) -> ShareRecipe:
-    names = {name: name for name in ("initialisation", "entropy_penalty", "gradient")}
+    names = {name: name for name in ("initialisation", "entropy_penalty", "gradient", "codebooks")}
     changes = given_as(options, names)
     if options.codebook_size is not None:
         changes["codebook_sizes"] = parse_rules(options.codebook_size)

@@ -1,5 +1,6 @@
 """Train the centroids: weights that share a value move as one (Han et al. 2016, section 3.3)."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,14 +19,12 @@ class _Clusters:
     Attributes:
         positions: flat positions of the surviving weights, int64 [nonzeros].
         codes: the cluster of each, int64 [nonzeros].
-        counts: members of each cluster, [clusters].
-        firsts: flat position of one member of each cluster, [clusters].
+        counts: members of each cluster in this layer, [clusters].
     """
 
     positions: Tensor
     codes: Tensor
     counts: Tensor
-    firsts: Tensor
 
 
 class SharedCentroids:
@@ -41,40 +40,57 @@ class SharedCentroids:
 
     The network's weights must share values already. Weight decay would move members of a cluster alike, and shrink
     it by the sum of its members' decay; leave it off.
+
+    Args:
+        together: a value is one cluster wherever in the network it stands, not one in each layer that has it.
     """
 
-    def __init__(self, network: nn.Module, gradient: str = "layer-sum") -> None:
+    def __init__(self, network: nn.Module, gradient: str = "layer-sum", *, together: bool = False) -> None:
         if gradient not in GRADIENTS:
             raise RecipeError(f"gradient {gradient!r}, must be one of {', '.join(GRADIENTS)}")
         self.gradient = gradient
-        self.clusters = {name: _clusters(weight.detach()) for name, weight in prunable_parameters(network).items()}
+        weights = {name: weight.detach() for name, weight in prunable_parameters(network).items()}
+        self.groups = [list(weights)] if together else [[name] for name in weights]
+        self.clusters: dict[str, _Clusters] = {}
+        for group in self.groups:
+            self.clusters |= _clusters({name: weights[name] for name in group})
 
     @torch.no_grad()
     def before_step(self, network: nn.Module) -> None:
-        for name, weight in prunable_parameters(network).items():
-            if weight.grad is not None:
-                weight.grad.copy_(self._spread(weight.grad, self.clusters[name]))
+        weights = prunable_parameters(network)
+        for group in self.groups:
+            gradients = {name: grad for name in group if (grad := weights[name].grad) is not None}
+            if gradients:
+                sums = self._scaled(self._sums(gradients), self._counts(group))
+                for name, gradient in gradients.items():
+                    gradient.copy_(_scatter(gradient, self.clusters[name], sums))
 
-    def _spread(self, gradient: Tensor, clusters: _Clusters) -> Tensor:
-        """Each member gets its cluster's gradient, everything else 0."""
-        sums = _sums(gradient, clusters)
+    def _scaled(self, sums: Tensor, counts: Tensor) -> Tensor:
+        """What each member of a cluster gets of its cluster's gradient."""
         if self.gradient == "mean":
-            sums = sums / clusters.counts
-        elif self.gradient == "layer-sum":
-            sums = sums / clusters.counts.mean()
-        return _scatter(gradient, clusters, sums)
+            return sums / counts
+        return sums / counts.mean() if self.gradient == "layer-sum" else sums
+
+    def _sums(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        return _total(_sums(tensor, self.clusters[name]) for name, tensor in tensors.items())
+
+    def _counts(self, group: Sequence[str]) -> Tensor:
+        return _total(self.clusters[name].counts for name in group)
 
     @torch.no_grad()
     def after_step(self, network: nn.Module, progress: float) -> None:
-        for name, weight in prunable_parameters(network).items():
-            clusters = self.clusters[name]
-            weight.copy_(_scatter(weight, clusters, weight.reshape(-1)[clusters.firsts]))
+        weights = prunable_parameters(network)
+        for group in self.groups:
+            values = _first_members({name: weights[name] for name in group}, self.clusters)
+            for name in group:
+                weights[name].copy_(_scatter(weights[name], self.clusters[name], values))
 
     @torch.no_grad()
     def project(self, tensors: dict[str, Tensor]) -> None:
-        for name, clusters in self.clusters.items():
-            means = _sums(tensors[name].double(), clusters) / clusters.counts
-            tensors[name].copy_(_scatter(tensors[name], clusters, means.to(tensors[name].dtype)))
+        for group in self.groups:
+            means = self._sums({name: tensors[name] for name in group}) / self._counts(group)
+            for name in group:
+                tensors[name].copy_(_scatter(tensors[name], self.clusters[name], means))
 
     def state(self) -> dict[str, Tensor]:
         state = {}
@@ -83,22 +99,46 @@ class SharedCentroids:
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        for name, clusters in self.clusters.items():
-            device = clusters.codes.device
-            self.clusters[name] = _complete(state[f"positions.{name}"].to(device), state[f"codes.{name}"].to(device))
+        for group in self.groups:
+            count = max(
+                (int(state[f"codes.{name}"].max()) + 1 for name in group if len(state[f"codes.{name}"])), default=0
+            )
+            for name in group:
+                device = self.clusters[name].codes.device
+                positions, codes = (state[f"{field}.{name}"].to(device) for field in ("positions", "codes"))
+                self.clusters[name] = _complete(positions, codes, count)
 
 
-def _clusters(weight: Tensor) -> _Clusters:
-    flat = weight.reshape(-1)
-    positions = flat.nonzero().squeeze(1)
-    return _complete(positions, torch.unique(flat[positions], return_inverse=True)[1])
+def _clusters(weights: Mapping[str, Tensor]) -> dict[str, _Clusters]:
+    """The clusters of layers whose equal values are one: numbered alike in all of them."""
+    alive = {name: weight.reshape(-1).nonzero().squeeze(1) for name, weight in weights.items()}
+    values = torch.cat([weights[name].reshape(-1)[positions] for name, positions in alive.items()])
+    distinct, codes = torch.unique(values, return_inverse=True)
+    parts = torch.split(codes, [len(positions) for positions in alive.values()])
+    return {
+        name: _complete(positions, part, len(distinct))
+        for (name, positions), part in zip(alive.items(), parts, strict=True)
+    }
 
 
-def _complete(positions: Tensor, codes: Tensor) -> _Clusters:
+def _complete(positions: Tensor, codes: Tensor, count: int) -> _Clusters:
+    return _Clusters(positions, codes, torch.bincount(codes, minlength=count).double())
+
+
+def _first_members(weights: Mapping[str, Tensor], clusters: Mapping[str, _Clusters]) -> Tensor:
+    """The value that the first member of each cluster has, float64 [clusters]: all members move alike."""
+    values = torch.cat([weights[name].reshape(-1)[clusters[name].positions] for name in weights]).double()
+    codes = torch.cat([clusters[name].codes for name in weights])
     order = codes.argsort(stable=True)
     counts = torch.bincount(codes)
-    starts = counts.cumsum(0) - counts
-    return _Clusters(positions, codes, counts.double(), positions[order[starts]])
+    return values[order[counts.cumsum(0) - counts]]
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    first, *rest = parts
+    for each in rest:
+        first = first + each
+    return first
 
 
 def _sums(tensor: Tensor, clusters: _Clusters) -> Tensor:

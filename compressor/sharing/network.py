@@ -1,8 +1,10 @@
-"""Share the weights of a whole network, layer by layer."""
+"""Share the weights of a whole network, layer by layer or all together."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from compressor.layer_rules import resolve_rules
 from compressor.pruning.masks import layer_of, prunable_parameters
@@ -12,11 +14,29 @@ from compressor.sharing.recipe import ShareRecipe
 
 @torch.no_grad()
 def share_network(network: nn.Module, recipe: ShareRecipe, seed: int) -> None:
-    """Replace every non-zero convolution and linear weight by its layer's codebook value, in place."""
+    """Replace every non-zero weight of convolutions and linear layers by a codebook's value, in place."""
     weights = prunable_parameters(network)
+    if recipe.codebooks == "network":
+        _share_together(list(weights.values()), recipe, seed)
+        return
     sizes = resolve_rules(recipe.codebook_sizes, [layer_of(name) for name in weights])
     for name, weight in weights.items():
-        dense = weight.detach().cpu().contiguous().numpy().astype(np.float32)
+        dense = _dense(weight)
         codebook = fit_codebook(dense, int(sizes[layer_of(name)]), recipe.initialisation, seed)
         shared = share(dense, codebook, recipe.entropy_penalty).to_dense()
         weight.copy_(torch.from_numpy(shared))
+
+
+def _share_together(weights: Sequence[nn.Parameter], recipe: ShareRecipe, seed: int) -> None:
+    """One codebook for all: k-means and the entropy constraint see every weight of the network, large layers most."""
+    flat = np.concatenate([_dense(weight).ravel() for weight in weights])[None]
+    codebook = fit_codebook(flat, int(recipe.codebook_sizes[0][1]), recipe.initialisation, seed)
+    shared = share(flat, codebook, recipe.entropy_penalty).to_dense().ravel()
+    parts = np.split(shared, np.cumsum([weight.numel() for weight in weights])[:-1])
+    for weight, part in zip(weights, parts, strict=True):
+        weight.copy_(torch.from_numpy(part.reshape(tuple(weight.shape))))
+
+
+def _dense(weight: Tensor) -> np.ndarray:
+    dense: np.ndarray = weight.detach().cpu().contiguous().numpy().astype(np.float32)
+    return dense

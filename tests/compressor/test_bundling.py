@@ -16,6 +16,7 @@ from compressor.pruning.masks import prunable_parameters
 from compressor.sharing.network import share_network
 from compressor.sharing.recipe import ShareRecipe
 from compressor.training.evaluation import logits_of
+from model_store.accounting import account
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
 from model_store.errors import BundleError
 from model_store.preprocessing import Preprocessing
@@ -178,3 +179,16 @@ def build_shared_300() -> nn.Module:
     network = build_network("lenet300", 10)
     share_network(network, ShareRecipe((("*", 2),)), 0)
     return network
+
+
+def test_one_codebook_is_in_the_file_once_and_the_values_are_the_same() -> None:
+    network = tiny_network()
+    share_network(network, ShareRecipe((("*", 6),), codebooks="network"), 0)
+    apart, once = bundle_of(network, TINY_CARD), bundle_of(network, TINY_CARD, one_codebook=True)
+    assert same_tensors(apart, once)
+    books = [tensor.codebook for tensor in once.tensors if isinstance(tensor, SharedTensor)]
+    assert len(books) == 3
+    assert all(np.array_equal(book, books[0]) for book in books)
+    by_kind = [account(encode_bundle(bundle)).by_kind()["codebooks"] for bundle in (apart, once)]
+    assert by_kind[1] < by_kind[0]
+    assert same_tensors(decode_bundle(encode_bundle(once)), once)

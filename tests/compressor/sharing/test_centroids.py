@@ -176,7 +176,6 @@ def test_state_and_restore_are_exact_also_where_clusters_have_met() -> None:
     assert all(torch.equal(tensor, state[name]) for name, tensor in fresh.state().items())
     for name, clusters in constraint.clusters.items():
         assert torch.equal(fresh.clusters[name].counts, clusters.counts)
-        assert torch.equal(fresh.clusters[name].firsts, clusters.firsts)
 
 
 def test_an_unknown_gradient_is_refused() -> None:
@@ -201,3 +200,53 @@ def test_a_resumed_centroid_run_repeats_an_uninterrupted_one(tmp_path: Path, gra
         "linear.weight": 5,
     }
     assert np.sum([len(clusters.codes) for clusters in constraint.clusters.values()]) < 510
+
+
+def together() -> nn.Module:
+    """Two layers that share values."""
+    network = two_layers()
+    with torch.no_grad():
+        for weight in prunable_parameters(network).values():
+            weight.copy_(torch.where(weight.abs() < 0.1, 0.0, torch.where(weight > 0, 0.5, -0.25)))
+    return network
+
+
+@pytest.mark.parametrize("gradient", ["sum", "layer-sum", "mean"])
+def test_a_value_that_layers_share_moves_by_the_gradient_of_all_its_members(gradient: str) -> None:
+    network = together()
+    weights = prunable_parameters(network)
+    constraint = SharedCentroids(network, gradient, together=True)
+    for seed, weight in enumerate(weights.values()):
+        weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+    before = {
+        name: (weight.detach().clone(), weight.grad.clone())
+        for name, weight in weights.items()
+        if weight.grad is not None
+    }
+    members = [torch.cat([grad[value == each] for value, grad in before.values()]) for each in (-0.25, 0.5)]
+    factor = {"sum": 1.0, "layer-sum": 2 / sum(len(each) for each in members), "mean": None}[gradient]
+    constraint.before_step(network)
+    for name, (value, _) in before.items():
+        found = weights[name].grad
+        assert found is not None
+        for each, mine in zip((-0.25, 0.5), members, strict=True):
+            expected = float(mine.sum()) * (1 / len(mine) if factor is None else factor)
+            torch.testing.assert_close(found[value == each], torch.full_like(found[value == each], expected))
+        assert not found[value == 0].any()
+
+
+def test_layers_that_share_values_go_on_sharing_them() -> None:
+    network = together()
+    weights = prunable_parameters(network)
+    constraint = SharedCentroids(network, together=True)
+    with torch.no_grad():
+        for step, weight in enumerate(weights.values()):
+            weight.add_(0.01 * (step + 1))  # as rounding might
+    constraint.after_step(network, 0.5)
+    values = torch.cat([weight[weight != 0] for weight in weights.values()]).unique()
+    assert len(values) == 2
+    constraint.project(dict(weights))
+    assert torch.equal(torch.cat([weight[weight != 0] for weight in weights.values()]).unique(), values)
+    fresh = SharedCentroids(together(), together=True)
+    fresh.restore(constraint.state())
+    assert all(torch.equal(fresh.clusters[name].counts, mine.counts) for name, mine in constraint.clusters.items())

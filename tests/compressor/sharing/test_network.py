@@ -65,3 +65,15 @@ def test_a_layer_without_weights_stays_without() -> None:
     share_network(network, ShareRecipe(), 0)
     assert not network.linear.weight.any()
     assert network.conv1.weight.any()
+
+
+def test_one_codebook_for_all_layers_is_fitted_to_all_their_weights() -> None:
+    network, before = pruned_network(), pruned_network()
+    share_network(network, ShareRecipe((("*", 6),), entropy_penalty=0.01, codebooks="network"), 0)
+    alive = np.concatenate([weight.detach().numpy().ravel() for weight in prunable_parameters(before).values()])[None]
+    expected = share(alive, fit_codebook(alive, 6), 0.01)
+    values = torch.cat([weight[weight != 0] for weight in prunable_parameters(network).values()]).detach()
+    assert np.array_equal(values.unique().numpy(), expected.codebook.astype(np.float32))
+    assert torch.equal(values, torch.from_numpy(expected.to_dense()[expected.to_dense() != 0]))
+    for name, mask in nonzero_masks(before).items():
+        assert torch.equal(nonzero_masks(network)[name], mask)

@@ -21,6 +21,11 @@ from model_store.limits import MAX_CODEBOOK_ENTRIES
         ({"codebook_sizes": (("fc", 2),)}, "codebook_sizes: (('fc', 2),), must end with a rule for '*'"),
         ({"initialisation": "plusplus"}, "initialisation 'plusplus', must be one of linear, density, forgy"),
         ({"gradient": "median"}, "gradient 'median', must be one of sum, layer-sum, mean"),
+        ({"codebooks": "both"}, "codebooks 'both', must be one of layer, network"),
+        (
+            {"codebooks": "network", "codebook_sizes": (("first", 4), ("*", 8))},
+            "codebook_sizes: (('first', 4), ('*', 8)), must be one size for one codebook",
+        ),
         ({"entropy_penalty": -0.1}, "entropy_penalty = -0.1, must be in 0..1"),
         ({"entropy_penalty": float("nan")}, "entropy_penalty = nan, must be in 0..1"),
     ],
