@@ -12,6 +12,7 @@ from model_store.coded import CodedBundle
 from model_store.errors import StoreError
 from model_store.interface import BundleStore
 from model_store.opening import open_store
+from service.answers import Answers
 from service.bodies import BodyLimits
 from service.comparisons import Comparisons
 from service.correlation import RequestRecord, RequestRecords
@@ -124,9 +125,10 @@ def _build_parts(settings: Settings, tracing: "Tracing | None") -> Application:
     comparisons = Comparisons(
         settings.splits(), models, queue, metrics.comparisons, settings.max_batch, settings.deadline_s
     )
-    predictor = Predictor(settings, models, queue, comparisons, lifecycle)
+    answers = Answers(models, queue, comparisons)
+    predictor = Predictor(settings, models, queue, answers, lifecycle)
     metrics.requests.watch(lambda: queue.depth, lambda: predictor.in_flight, lambda: lifecycle.status == "ok")
-    backend = Backend(settings, store, models, queue, predictor)
+    backend = Backend(settings, store, models, answers, predictor)
     statistics = Statistics()
     protocol = Protocol(backend, statistics, Inferences(backend, statistics))
     return Application(settings, metrics, models, queue, comparisons, predictor, lifecycle, protocol)

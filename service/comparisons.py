@@ -1,13 +1,13 @@
 """Canaries and shadows at work: which requests they see, and whether two models see the same in a picture.
 
-The second model gets a copy of a picture that was answered already. Copies wait behind everything that somebody waits
-for, are run one at a time, and are the first to be dropped under load; whatever happens to one is counted, and changes
-no answer.
+The second model gets copies of the pictures of a request that was answered already. Copies wait behind everything that
+somebody waits for, are run one at a time, and are the first to be dropped under load; whatever happens to one is
+counted, and changes no answer.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,27 +21,28 @@ from service.metrics.comparisons import ComparisonMetrics, ComparisonSeries
 from service.models import LoadedModel, Models
 from service.splits import KINDS, Split
 
-Decode = Callable[[bytes, Preprocessing], Awaitable[Array]]
+Read = Callable[[Preprocessing], Awaitable[list[Array]]]  # the pictures of a request, as a model wants them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What one model made of a picture.
+    """What one model made of the pictures of a request.
 
     Attributes:
-        picture: as the model saw it.
-        decoded_s: when the picture was decoded (perf_counter).
+        pictures: as the model saw them.
+        decoded_s: when they were decoded (perf_counter).
+        outcomes: of each.
     """
 
     model: LoadedModel
-    picture: Array
+    pictures: Sequence[Array]
     decoded_s: float
-    outcome: Outcome
+    outcomes: Sequence[Outcome]
 
     @property
-    def label(self) -> str:
-        """The likeliest class."""
-        return self.model.class_names[int(self.outcome.logits.argmax())]
+    def labels(self) -> list[str]:
+        """The likeliest class of each."""
+        return [self.model.class_names[int(outcome.logits.argmax())] for outcome in self.outcomes]
 
 
 class Comparisons:
@@ -85,17 +86,17 @@ class Comparisons:
         """Note that a canary's candidate could not answer."""
         self._series[split].fallbacks.inc()
 
-    def compare(self, split: Split, answer: Answer, data: bytes, decode: Decode) -> None:
-        """Show a picture that was answered to the other of the split's two models, in the background.
+    def compare(self, split: Split, answer: Answer, read: Read) -> None:
+        """Show pictures that were answered to the other of the split's two models, in the background.
 
         Args:
-            data: the picture's file, decoded anew where the other model wants it otherwise.
+            read: called where the other model wants them otherwise.
         """
         series = self._series[split]
         if len(self._tasks) >= self._limit or self._queue.depth >= self._limit:
             series.results["dropped"].inc()
             return
-        task = asyncio.create_task(self._compare(split, series, answer, data, decode))
+        task = asyncio.create_task(self._compare(split, series, answer, read))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -108,13 +109,11 @@ class Comparisons:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _compare(
-        self, split: Split, series: ComparisonSeries, answer: Answer, data: bytes, decode: Decode
-    ) -> None:
+    async def _compare(self, split: Split, series: ComparisonSeries, answer: Answer, read: Read) -> None:
         other = Reference(split.primary) if split.kind == "canary" else split.candidate
         try:
             async with asyncio.timeout(self._deadline_s):
-                copy = await self._copy(other, answer, data, decode)
+                copy = await self._copy(other, answer, read)
         except (Overloaded, Draining, TimeoutError):
             series.results["dropped"].inc()
         except RequestError:
@@ -123,15 +122,17 @@ class Comparisons:
             series.results["failed"].inc()
             log("crash", {"during": "a comparison", "split": str(split)}, logging.ERROR, error)
         else:
-            series.results["agree" if copy.label == answer.label else "disagree"].inc()
-            primary, candidate = (copy, answer) if split.kind == "canary" else (answer, copy)
-            series.picture_s["primary"].observe(primary.outcome.picture_s)
-            series.picture_s["candidate"].observe(candidate.outcome.picture_s)
+            for one, another in zip(copy.labels, answer.labels, strict=True):
+                series.results["agree" if one == another else "disagree"].inc()
+            sides = (copy, answer) if split.kind == "canary" else (answer, copy)
+            for side, seen in zip(("primary", "candidate"), sides, strict=True):
+                for outcome in seen.outcomes:
+                    series.picture_s[side].observe(outcome.picture_s)
 
-    async def _copy(self, other: Reference, answer: Answer, data: bytes, decode: Decode) -> Answer:
+    async def _copy(self, other: Reference, answer: Answer, read: Read) -> Answer:
         model = await self._models.find(other.name, other.selector)
         with self._models.used(model):
             same = model.preprocessing == answer.model.preprocessing
-            picture = answer.picture if same else await decode(data, model.preprocessing)
-            outcome = await self._queue.infer(model.plan, picture, is_copy=True)
-        return Answer(model, picture, answer.decoded_s, outcome)
+            pictures = answer.pictures if same else await read(model.preprocessing)
+            outcomes = [await self._queue.infer(model.plan, picture, is_copy=True) for picture in pictures]
+        return Answer(model, pictures, answer.decoded_s, outcomes)

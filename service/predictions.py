@@ -13,18 +13,18 @@ from starlette.requests import Request
 
 from model_store.preprocessing import Preprocessing
 from model_store.references import Selector
-from service.comparisons import Answer, Comparisons
+from service.answers import Answers
+from service.comparisons import Answer
 from service.correlation import RequestRecord, record_of
 from service.disconnection import unless_gone
 from service.engine.plan import Array
-from service.errors import DeadlinePassed, Draining, InferenceFailed, ModelNotServed, ModelUnavailable, Overloaded
+from service.errors import DeadlinePassed, Draining, Overloaded
 from service.inference import InferenceQueue, Outcome
 from service.lifecycle import Lifecycle
 from service.models import LoadedModel, Models
 from service.pictures import is_small, read_picture
 from service.schemas import Candidate, Prediction, Timing
 from service.settings import Settings
-from service.splits import Split
 from service.uploads import read_upload
 
 
@@ -45,13 +45,13 @@ class Predictor:
         settings: Settings,
         models: Models,
         queue: InferenceQueue,
-        comparisons: Comparisons,
+        answers: Answers,
         lifecycle: Lifecycle,
     ) -> None:
         self._settings = settings
         self._models = models
         self._queue = queue
-        self._comparisons = comparisons
+        self._answers = answers
         self._lifecycle = lifecycle
         self._threads = ThreadPoolExecutor(settings.threads, "csrve-picture")
         self.in_flight = 0
@@ -105,35 +105,12 @@ class Predictor:
         self.in_flight -= 1
 
     async def _answer(self, model: LoadedModel, selector: Selector, data: bytes, record: RequestRecord) -> Answer:
-        """The model's answer, or its canary's; shown to the other one too, where the settings say so."""
-        canary = self._comparisons.chosen("canary", model.name, selector, record.request_id)
-        split = canary or self._comparisons.chosen("shadow", model.name, selector, record.request_id)
+        async def read(preprocessing: Preprocessing) -> list[Array]:
+            return [await self._decode(data, preprocessing)]
+
         with self._in_time():
             async with asyncio.timeout(self._settings.deadline_s):
-                answer = await self._candidates_answer(canary, data) if canary else None
-                if canary:
-                    record.entry["canary"] = "answered" if answer else "fell back"
-                if answer is None:
-                    answer = await self._classify(model, data)
-        if split is not None and (canary is None or answer.model is not model):
-            self._comparisons.compare(split, answer, data, self._decode)
-        return answer
-
-    async def _candidates_answer(self, canary: Split, data: bytes) -> Answer | None:
-        """The candidate's answer; None where it is the candidate's fault that there is none."""
-        try:
-            candidate = await self._models.find(canary.candidate.name, canary.candidate.selector)
-            with self._models.used(candidate):
-                return await self._classify(candidate, data)
-        except (ModelNotServed, ModelUnavailable, InferenceFailed, Overloaded):
-            self._comparisons.count_fallback(canary)
-            return None
-
-    async def _classify(self, model: LoadedModel, data: bytes) -> Answer:
-        self._queue.check_room(model.plan)
-        picture = await self._decode(data, model.preprocessing)
-        decoded_s = time.perf_counter()
-        return Answer(model, picture, decoded_s, await self._queue.infer(model.plan, picture))
+                return await self._answers.give(model, selector, record, read)
 
     async def _decode(self, data: bytes, preprocessing: Preprocessing) -> Array:
         if is_small(data):
@@ -166,10 +143,11 @@ def predicted(record: RequestRecord, answer: Answer, top_k: int, size_bytes: int
         size_bytes: of its body.
         read_s: when all of that had come (perf_counter).
     """
-    timing = _timing(record, read_s, answer.decoded_s, answer.outcome)
-    record.served(answer.model.name, answer.model.version, size_bytes, answer.outcome.batch_size, timing)
+    (outcome,) = answer.outcomes
+    timing = _timing(record, read_s, answer.decoded_s, outcome)
+    record.served(answer.model.name, answer.model.version, size_bytes, outcome.batch_size, timing)
     answer.model.series.observe(timing, record.trace_id)
-    return _render(answer.model, answer.outcome.logits, top_k, timing)
+    return _render(answer.model, outcome.logits, top_k, timing)
 
 
 def _timing(record: RequestRecord, read_s: float, decoded_s: float, outcome: Outcome) -> Timing:

@@ -140,7 +140,7 @@ class Answering:
             self._fail(engine_failed())
             return
         assert self.picture is not None
-        answer = Answer(self.model, self.picture, self.decoded_s, outcome)
+        answer = Answer(self.model, [self.picture], self.decoded_s, [outcome])
         prediction = predicted(self.record, answer, self.head.query.top_k, self.head.body_bytes, self.read_s)
         content = prediction.__pydantic_serializer__.to_json(prediction)
         timing = (b"server-timing", self.record.server_timing.encode())

@@ -11,15 +11,13 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from itertools import pairwise
 from typing import ParamSpec, TypeVar
 
-import numpy as np
-
 from model_store.errors import InvalidName, ModelNotFound, StoreUnavailable
 from model_store.interface import BundleStore
 from model_store.references import Selector
+from service.answers import Answers
+from service.comparisons import Answer, Read
 from service.correlation import RequestRecord
-from service.engine.plan import Array
 from service.errors import DeadlinePassed, ModelNotServed, ModelUnavailable
-from service.inference import InferenceQueue
 from service.models import LoadedModel, Models
 from service.oip.metadata import IndexEntry
 from service.oip.statistics import Run
@@ -41,13 +39,13 @@ class Backend:
         settings: Settings,
         store: BundleStore,
         models: Models,
-        queue: InferenceQueue,
+        answers: Answers,
         predictor: Predictor,
     ) -> None:
         self.settings = settings
         self._store = store
         self._models = models
-        self._queue = queue
+        self._answers = answers
         self._predictor = predictor
         self._threads = ThreadPoolExecutor(settings.threads, "csrve-protocol")
 
@@ -145,21 +143,9 @@ class Backend:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*arguments, **options))
 
-    async def infer(self, model: LoadedModel, pictures: Sequence[Array]) -> tuple[Array, list[Run]]:
-        """(logits float32 [n, classes], the engine's run that each picture was in).
-
-        Raises:
-            Overloaded: the queue has no room for all of them.
-            InferenceFailed: the engine failed on one of them.
-        """
-        tasks = [asyncio.ensure_future(self._queue.infer(model.plan, picture)) for picture in pictures]
-        try:
-            outcomes = await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-        runs = [Run(outcome.started_s, outcome.ended_s, outcome.batch_size) for outcome in outcomes]
-        return np.stack([outcome.logits for outcome in outcomes]), runs
+    async def answer(self, model: LoadedModel, selector: Selector, record: RequestRecord, read: Read) -> Answer:
+        """The answer to all pictures of a request, by the model or its canary. Raises as `Answers.give` does."""
+        return await self._answers.give(model, selector, record, read)
 
     def account(
         self, record: RequestRecord, model: LoadedModel, size_bytes: int, timing: Timing, runs: Sequence[Run]
@@ -177,6 +163,11 @@ class Backend:
             except ModelNotFound:  # removed since it was listed
                 continue
         return found
+
+
+def runs_of(answer: Answer) -> list[Run]:
+    """The engine's run that each picture was in."""
+    return [Run(outcome.started_s, outcome.ended_s, outcome.batch_size) for outcome in answer.outcomes]
 
 
 def time_request(record: RequestRecord, read_s: float, decoded_s: float, runs: Sequence[Run]) -> Timing:

@@ -71,6 +71,16 @@ def read_inputs(
     return [picture.astype(np.float32, copy=False) for picture in numbers]
 
 
+def check_not_normalised(request: InferenceRequest) -> None:
+    """Refuse, for a model with other preprocessing than the one that was asked for, what only that one can read.
+
+    Raises:
+        InvalidInference: the pictures are normalised already.
+    """
+    if request.inputs and request.inputs[0].name == INPUT:
+        raise InvalidInference(f"{request.inputs[0].place}: normalised for another model")
+
+
 def read_pictures(pictures: list[bytes], preprocessing: Preprocessing, max_pixels: int, place: str) -> list[Array]:
     """Several encoded pictures, as `read_picture` reads one; its errors say which it was, where a place is given."""
     return [

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model_store.preprocessing import Preprocessing
 from model_store.store import Store
 from service.app import build_app
+from service.correlation import RequestRecord
 from service.errors import DeadlinePassed, ModelNotServed, ModelUnavailable, Overloaded
-from service.oip.backend import Backend
+from service.oip.backend import Backend, runs_of
 from service.oip.metadata import IndexEntry
 from service.settings import Settings
 from service.state import Application
@@ -62,7 +64,13 @@ def test_pictures_get_their_own_logits_in_their_order(backend: Backend) -> None:
     async def main() -> None:
         model = await backend.find("grey", None)
         pictures = np.random.default_rng(0).normal(size=(5, 1, 12, 10)).astype(np.float32)
-        logits, runs = await backend.infer(model, list(pictures))
+
+        async def read(preprocessing: Preprocessing) -> list[np.ndarray]:
+            assert preprocessing == model.preprocessing
+            return list(pictures)
+
+        answer = await backend.answer(model, None, RequestRecord("id", "POST", "/"), read)
+        logits, runs = np.stack([outcome.logits for outcome in answer.outcomes]), runs_of(answer)
         np.testing.assert_allclose(logits, model.plan.run(pictures), rtol=1e-4, atol=1e-5)
         assert len(runs) == 5
         assert sum(run.pictures for run in {run.started_s: run for run in runs}.values()) == 5
