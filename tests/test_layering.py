@@ -20,7 +20,8 @@ WITH_TORCH = {
     "service/bench/torch_network.py",  # imported only in a process that measures torch
     "service/bench/torch_peers.py",
     "service/bench/cuda_engines.py",
-    "service/bench_serve/torch_peers.py",  # a service of its own, which is never imported, only started
+    "service/bench_serve/litserve_peer.py",  # services of their own, which are never imported, only started
+    "service/bench_serve/torch_peers.py",
 }
 EXECUTING_MODULES = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code"}
 EXECUTING_CALLS = {"eval", "exec", "compile", "__import__"}
