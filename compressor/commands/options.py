@@ -14,7 +14,7 @@ from compressor.training.processes import own_device
 from compressor.training.recipe import PRECISIONS, SCHEDULES, SmallPhase, TrainRecipe
 from model_store.opening import place_of
 
-DATA_HELP = "folder or zips with train/<class>/* and test/<class>/*, or cifar10, or mnist"
+DATA_HELP = "folder or zips with train/<class>/* and test/<class>/* (or val/, as ImageNet has it), or cifar10, or mnist"
 STORE_VARIABLE = "CSRVE_STORE"
 
 

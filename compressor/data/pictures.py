@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from compressor.errors import DataError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+FOLDERS = {"train": ("train",), "test": ("test", "val")}  # of each split, the first that has pictures
 # What zipfile raises on damaged or foreign archives; RuntimeError says "encrypted", ValueError that a name is no text.
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
 
@@ -26,17 +27,21 @@ class PictureFile:
 def find_pictures(root: Path, split: str) -> Iterator[PictureFile]:
     """Yield the pictures of `split` below `root`, which is a folder, a zip, or a folder of zips.
 
+    Where there are no test pictures, those of `val` are: ImageNet's layout, whose test pictures have no labels.
+
     Raises:
         DataError: `root` does not exist, a zip is damaged, or no picture of the split is there.
     """
     if not root.exists():
         raise DataError(f"--data {root}: no such file or folder")
-    found = False
-    for picture in _sources(root, split):
-        found = True
-        yield picture
-    if not found:
-        raise DataError(f"--data {root}: no pictures under {split}/<class>/, in folders or zips")
+    for name in FOLDERS[split]:
+        pictures = _sources(root, name)
+        first = next(pictures, None)
+        if first is not None:
+            yield first
+            yield from pictures
+            return
+    raise DataError(f"--data {root}: no pictures under {' or '.join(FOLDERS[split])}/<class>/, in folders or zips")
 
 
 def _sources(root: Path, split: str) -> Iterator[PictureFile]:

@@ -15,6 +15,7 @@ MODELS: dict[str, int] = {  # name -> side of the square picture
     "vgg16": 224,
     "googlenet": 224,
     "inception_v3": 299,
+    "resnet18": 224,
     "resnet50": 224,
     "resnet152": 224,
     "squeezenet1_0": 224,

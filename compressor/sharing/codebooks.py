@@ -32,12 +32,16 @@ def share(weights: np.ndarray, codebook: np.ndarray, entropy_penalty: float = 0.
         return exact_codebook(np.zeros_like(weights))
     flat = np.asarray(weights, dtype=np.float64).ravel()
     positions = np.flatnonzero(flat)
-    alive = flat[positions]
-    centroids = codebook.astype(np.float64)
+    return _shared(weights.shape, positions, shared_values(flat[positions], codebook, entropy_penalty))
+
+
+def shared_values(alive: np.ndarray, codebook: np.ndarray, entropy_penalty: float = 0.0) -> np.ndarray:
+    """What `share` gives each of these non-zero weights, float16 [count], of whatever layers they are."""
+    alive, centroids = np.asarray(alive, dtype=np.float64), codebook.astype(np.float64)
     codes = assign(alive, centroids)
     if entropy_penalty > 0 and alive.size:
         codes, centroids = _constrain(alive, codes, centroids, entropy_penalty * float(np.mean(alive**2)))
-    return _shared(weights.shape, positions, centroids.astype(np.float16)[codes])
+    return centroids.astype(np.float16)[codes]
 
 
 def exact_codebook(weights: np.ndarray) -> SharedTensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from compressor.layer_rules import resolve_rules
 from compressor.pruning.masks import layer_of, prunable_parameters
-from compressor.sharing.codebooks import fit_codebook, share
+from compressor.sharing.codebooks import fit_codebook, share, shared_values
 from compressor.sharing.recipe import ShareRecipe
 
 
@@ -29,12 +29,14 @@ def share_network(network: nn.Module, recipe: ShareRecipe, seed: int) -> None:
 
 def _share_together(weights: Sequence[nn.Parameter], recipe: ShareRecipe, seed: int) -> None:
     """One codebook for all: k-means and the entropy constraint see every weight of the network, large layers most."""
-    flat = np.concatenate([_dense(weight).ravel() for weight in weights])[None]
-    codebook = fit_codebook(flat, int(recipe.codebook_sizes[0][1]), recipe.initialisation, seed)
-    shared = share(flat, codebook, recipe.entropy_penalty).to_dense().ravel()
-    parts = np.split(shared, np.cumsum([weight.numel() for weight in weights])[:-1])
-    for weight, part in zip(weights, parts, strict=True):
-        weight.copy_(torch.from_numpy(part.reshape(tuple(weight.shape))))
+    dense = [_dense(weight) for weight in weights]
+    alive = np.concatenate([each[each != 0] for each in dense])
+    codebook = fit_codebook(alive, int(recipe.codebook_sizes[0][1]), recipe.initialisation, seed)
+    values = shared_values(alive, codebook, recipe.entropy_penalty)
+    parts = np.split(values, np.cumsum([np.count_nonzero(each) for each in dense])[:-1])
+    for weight, each, part in zip(weights, dense, parts, strict=True):
+        each[each != 0] = part
+        weight.copy_(torch.from_numpy(each))
 
 
 def _dense(weight: Tensor) -> np.ndarray:

@@ -118,7 +118,7 @@ def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
 def test_a_split_that_is_absent_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, {"train/cat/1.png": plain(1), "train/ant/2.png": plain(2)})
     with pytest.raises(
-        DataError, match=exactly(f"--data {tmp_path}: no pictures under test/<class>/, in folders or zips")
+        DataError, match=exactly(f"--data {tmp_path}: no pictures under test or val/<class>/, in folders or zips")
     ):
         load(tmp_path, split="test")
 

@@ -76,7 +76,7 @@ def test_a_missing_split_is_refused(tmp_path: Path, kind: str) -> None:
         root = write_zip(root / "data.zip", {"train/cat/2.png": b"two"})
     elif kind == "zips":
         write_zip(root / "data.zip", {"train/cat/2.png": b"two"})
-    message = f"--data {root}: no pictures under test/<class>/, in folders or zips"
+    message = f"--data {root}: no pictures under test or val/<class>/, in folders or zips"
     with pytest.raises(DataError, match=exactly(message)):
         found(root, "test")
 
