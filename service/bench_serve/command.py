@@ -24,7 +24,10 @@ def main(arguments: Sequence[str]) -> int:
             raise BenchError(f'"{options.json}": must be a file in a folder that exists')
         command = shlex.join(["python", "-m", "service", "bench-serve", *arguments])
         factors = (2.0, 5.0, 10.0) if options.overload else ()
-        job = Job(options.bundle, options.connections, options.rounds, options.turn_s, options.seed, factors, command)
+        job = Job(
+            options.bundle, options.connections, options.rounds, options.turn_s, options.seed, factors, command,
+            options.flood_s, options.overload_peers,
+        )  # fmt: skip
         report = measure(job, lambda line: print(line, file=sys.stderr, flush=True))
         print(render_page(report), end="", flush=True)
         if options.json:
@@ -55,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--turn-s", type=int, default=3, help="whole seconds of each (default 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the pictures (default 0)")
     parser.add_argument("--overload", action="store_true", help="then 2, 5 and 10 times what each can answer")
+    parser.add_argument("--flood-s", type=float, default=3.0, help="seconds of each of those (default 3)")
+    parser.add_argument(
+        "--overload-peers", action=argparse.BooleanOptionalAction, default=True, help="whether the others are too"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="save what was found")
     parser.add_argument("--render", type=Path, metavar="FILE", help="print a saved run as Markdown, measure nothing")
     return parser

@@ -22,7 +22,6 @@ from service.errors import BenchError
 
 PICTURES = 16
 WARM_UP_S = 1
-FLOOD_S = 3.0
 RECOVERY_S = 10.0  # given up after that
 PROBE_S = 0.5
 
@@ -37,6 +36,8 @@ class Job:
         bundle: STORE/NAME/VERSION.csrve.
         turn_s: whole seconds, as wrk counts.
         factors: of the overload, in multiples of what a service can answer; none for no overload.
+        flood_s: how long each lasts.
+        peers_too: whether the others are overloaded as well.
 
     Raises:
         BenchError: a value is outside its range, or the bundle lies in no store.
@@ -49,9 +50,11 @@ class Job:
     seed: int
     factors: tuple[float, ...]
     command: str
+    flood_s: float = 3.0
+    peers_too: bool = True
 
     def __post_init__(self) -> None:
-        ranges = [("rounds", self.rounds, 100), ("turn_s", self.turn_s, 600)]
+        ranges = [("rounds", self.rounds, 100), ("turn_s", self.turn_s, 600), ("flood_s", self.flood_s, 3600)]
         for name, value, high in ranges + [("connections", number, 1024) for number in self.connections]:
             if not 1 <= value <= high:
                 raise BenchError(f"{name} {value}, must be in 1..{high}")
@@ -150,10 +153,10 @@ def _flood_all(
 ) -> list[OverloadRow]:
     found = []
     for factor in job.factors:
-        for server in servers:
+        for server in servers if job.peers_too else servers[:1]:
             capacity = max(1.0, next(row.rate for row in reversed(rows) if row.name == server.name))
             tell(f"{server.name}, {factor:g} times {capacity:.0f}/s")
-            ended = flood(server.port, server.requests, factor * capacity, FLOOD_S)
+            ended = flood(server.port, server.requests, factor * capacity, job.flood_s)
             recovery_s = _recover(server, PROBE_RATE * capacity)
             counts = (ended.accepted, ended.refused, ended.broken, ended.unsent)
             rates = (factor * capacity, ended.goodput)

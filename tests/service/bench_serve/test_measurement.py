@@ -1,12 +1,16 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from service.bench_serve import measurement
 from service.bench_serve.load import Load
 from service.bench_serve.measurement import Job, measure, summarize
-from service.bench_serve.requests import as_they_are
-from service.bench_serve.servers import command_of, running, tree_bytes
+from service.bench_serve.overload import Flood
+from service.bench_serve.report import Row
+from service.bench_serve.requests import Requests, as_they_are
+from service.bench_serve.servers import Server, command_of, running, tree_bytes
 from service.errors import BenchError
 
 
@@ -62,3 +66,24 @@ def test_a_tree_has_the_memory_of_its_root_at_least() -> None:
     assert tree_bytes(os.getpid()) > 1 << 20
     assert tree_bytes(os.getppid()) > tree_bytes(os.getpid()) // 2
     assert tree_bytes(0) >= tree_bytes(os.getpid()) // 2
+
+
+def test_a_flood_lasts_as_long_as_told_and_is_of_ours_alone_where_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    floods: list[tuple[int, float, float]] = []
+
+    def flood(port: int, requests: Requests, rate: float, duration_s: float) -> Flood:
+        floods.append((port, rate, duration_s))
+        return Flood(10, 0, 10, 0, 0, duration_s, 1.0)
+
+    monkeypatch.setattr(measurement, "flood", flood)
+    servers = [Server(name, port, as_they_are([b"a"]), 0.0, 0) for port, name in enumerate(("csrve", "other"))]
+    rows = [Row(server.name, 8, [100.0], 1.0, 2.0, 0, 100.0) for server in servers]
+    for peers_too in (False, True):
+        floods.clear()
+        told = replace(job(), factors=(2.0,), flood_s=7.0, peers_too=peers_too)
+        found = measurement._flood_all(told, servers, rows, print)
+        assert [row.name for row in found] == ["csrve", "other"][: 1 + peers_too]
+        assert floods[0] == (0, 200.0, 7.0)
+        assert floods[1][1:] == (50.0, measurement.PROBE_S)  # the probe of recovery
+    with pytest.raises(BenchError, match=r"^flood_s 0, must be in 1\.\.3600$"):
+        replace(job(), flood_s=0)
