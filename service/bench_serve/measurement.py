@@ -15,9 +15,10 @@ from service.bench.surroundings import now, processor, versions
 from service.bench_serve.load import Load, apply_load, generator
 from service.bench_serve.overload import PROBE_RATE, flood
 from service.bench_serve.pictures import draw_pictures
+from service.bench_serve.ports import free_port
 from service.bench_serve.report import FORMAT, OverloadRow, Report, Row, Service
 from service.bench_serve.requests import as_they_are, in_json
-from service.bench_serve.servers import JSON_ONLY, OWN, PEERS, Server, command_of, free_port, left_out, running
+from service.bench_serve.servers import JSON_ONLY, OWN, PEERS, REPLICAS, Server, command_of, left_out, running
 from service.errors import BenchError
 
 PICTURES = 16
@@ -76,7 +77,7 @@ def measure(job: Job, tell: Callable[[str], object]) -> Report:
     pictures = draw_pictures(PICTURES, bundle.preprocessing, job.seed)
     cores = sorted(os.sched_getaffinity(0))  # of the services, and of the requests
     missing = left_out()
-    names = [name for name in (OWN, *PEERS) if name not in missing]
+    names = [name for name in (OWN, REPLICAS, *PEERS) if name not in missing]
     started = now()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

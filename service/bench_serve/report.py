@@ -15,11 +15,13 @@ Made by `python -m service bench-serve --render FILE` from the JSON file that a 
 Whole services over loopback, the same network and the same PNG pictures: csrve from the bundle, the others from its
 decoded weights, dense, in float32, with the same code that decodes pictures. *fastapi-torch* runs each picture in a
 thread of the framework's; *fastapi-torch-batched* runs together what has come in meanwhile, at most 32; *litserve* has
-a worker process that does, at most 16, and takes the pictures in base64, as it takes JSON only.
+a worker process that does, at most 16, and takes the pictures in base64, as it takes JSON only. *csrve-replicas* is one
+process for each processor behind nginx, as docs/scaling.md has it.
 
 - *requests/s*: answered with 2xx, the median of the rounds; each connection sends its next request when the last was
   answered. The services take turns, A B C A B C, after a warm-up of each that does not count.
 - *p50*, *p99*: of all answers of a round; the medians of the rounds.
+- *to the best other*: of somebody else's services.
 - *failures*: answers other than 2xx, and requests without an answer, in all rounds.
 - *cold start*: from the command to the first answer; the system has cached the files. *memory at rest*: resident, of
   all processes of the service, after that answer."""
@@ -145,10 +147,18 @@ def _rest(report: Report) -> str:
     return _markdown(["service", "cold start s", "memory at rest MiB"], rows)
 
 
+def _is_ours(row: Row) -> bool:
+    return row.name.startswith("csrve")
+
+
 def _closed(report: Report) -> str:
     rows: list[list[str]] = []
     for row in report.rows:
-        others = (other.rate for other in report.rows if other.connections == row.connections and other != row)
+        others = (
+            other.rate
+            for other in report.rows
+            if other.connections == row.connections and other != row and not (_is_ours(other) and _is_ours(row))
+        )
         best = max(others, default=0.0)
         ratio = f"{row.rate / best:.2f}x" if best else ""
         spread = f"{min(row.rates):.0f}..{max(row.rates):.0f}"

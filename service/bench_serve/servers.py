@@ -1,7 +1,7 @@
 """The services that are measured, each in a process of its own, confined to the same processors."""
 
 import http.client
-import socket
+import shutil
 import subprocess
 import sys
 import time
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from service.bench_serve.replicas import CONFIGURATION
 from service.bench_serve.requests import Requests
 from service.errors import BenchError
 
 OWN = "csrve"
+REPLICAS = "csrve-replicas"
 PEERS = {
     "fastapi-torch": ("service.bench_serve.torch_peers", "naive"),
     "fastapi-torch-batched": ("service.bench_serve.torch_peers", "batched"),
@@ -44,11 +46,14 @@ class Server:
 
 
 def left_out() -> dict[str, str]:
-    """Peers that cannot be measured here, and why."""
+    """Services that cannot be measured here, and why."""
+    missing = dict(NOT_MEASURED)
+    if shutil.which("nginx") is None or not CONFIGURATION.exists():
+        missing[REPLICAS] = "needs nginx, and the deploy/ of a checkout"
     reason = "needs {}, which the extra bench installs"
     if find_spec("torch") is None:
-        return NOT_MEASURED | dict.fromkeys(PEERS, reason.format("torch"))
-    return NOT_MEASURED | ({"litserve": reason.format("litserve")} if find_spec("litserve") is None else {})
+        return missing | dict.fromkeys(PEERS, reason.format("torch"))
+    return missing | ({"litserve": reason.format("litserve")} if find_spec("litserve") is None else {})
 
 
 def command_of(name: str, store: Path, model: str, version: int, port: int, threads: int) -> list[str]:
@@ -58,6 +63,8 @@ def command_of(name: str, store: Path, model: str, version: int, port: int, thre
         bundle = store / model / f"{version}.csrve"
         return [sys.executable, "-m", *PEERS[name], str(bundle), *common]
     own = ["--store", str(store), "--default-model", model, "--preload", f"{model}:{version}", "--log-level", "warning"]
+    if name == REPLICAS:
+        return [sys.executable, "-m", "service.bench_serve.replicas", *own, "--port", str(port)]
     return [sys.executable, "-m", "service", *own, *common]
 
 
@@ -88,14 +95,6 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def tree_bytes(root: int) -> int:
