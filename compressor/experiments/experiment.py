@@ -85,7 +85,8 @@ class Experiment:
         }
         train = dataclasses.replace(self.train, small_phase=None, **quick) if self.train is not None else None
         prune = dataclasses.replace(self.compress.prune, refresh_steps=2)
-        compress = dataclasses.replace(self.compress.with_both(**quick), prune=prune)
+        remove = dataclasses.replace(self.compress.remove, epochs=1) if self.compress.remove is not None else None
+        compress = dataclasses.replace(self.compress.with_both(**quick), prune=prune, remove=remove)
         return dataclasses.replace(self, name=f"{self.name}-smoke", train=train, compress=compress)
 
 

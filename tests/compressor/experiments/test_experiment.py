@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from compressor.errors import RecipeError
-from compressor.experiments import EXPERIMENTS, ROWS, experiment_named
+from compressor.experiments import ALL, EXPERIMENTS, ROWS, experiment_named
 from compressor.experiments.experiment import Experiment
 from tests.compressor.experiments.tiny import tiny_experiment
 
@@ -45,12 +45,13 @@ def test_experiments_that_begin_alike_share_their_dense_network() -> None:
 
 
 def test_a_smoke_run_is_one_epoch_of_everything() -> None:
-    for experiment in EXPERIMENTS.values():
+    for experiment in ALL.values():
         smoke = experiment.smoke()
         assert smoke.train is not None
         trainings = (smoke.train, smoke.compress.retrain, smoke.compress.centroids)
         assert [(recipe.epochs, recipe.compile) for recipe in trainings] == [(1, False)] * 3
         assert smoke.name == f"{experiment.name}-smoke"
+        assert smoke.compress.remove is None or smoke.compress.remove.epochs == 1
 
 
 def test_every_target_of_every_row_has_its_experiment() -> None:
