@@ -20,6 +20,7 @@ WITH_TORCH = {
     "service/bench/torch_network.py",  # imported only in a process that measures torch
     "service/bench/torch_peers.py",
     "service/bench/cuda_engines.py",
+    "service/bench_serve/bentoml_peer.py",
     "service/bench_serve/litserve_peer.py",  # services of their own, which are never imported, only started
     "service/bench_serve/torch_peers.py",
 }

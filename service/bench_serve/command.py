@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         factors = (2.0, 5.0, 10.0) if options.overload else ()
         job = Job(
             options.bundle, options.connections, options.rounds, options.turn_s, options.seed, factors, command,
-            options.flood_s, options.overload_peers,
+            options.flood_s, options.overload_peers, options.bentoml_python,
         )  # fmt: skip
         report = measure(job, lambda line: print(line, file=sys.stderr, flush=True))
         print(render_page(report), end="", flush=True)
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--overload-peers", action=argparse.BooleanOptionalAction, default=True, help="whether the others are too"
     )
+    parser.add_argument("--bentoml-python", type=Path, help="of an environment with bentoml, torch and pillow")
     parser.add_argument("--json", type=Path, metavar="FILE", help="save what was found")
     parser.add_argument("--render", type=Path, metavar="FILE", help="print a saved run as Markdown, measure nothing")
     return parser

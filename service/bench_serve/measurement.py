@@ -17,12 +17,13 @@ from service.bench_serve.overload import PROBE_RATE, flood
 from service.bench_serve.pictures import draw_pictures
 from service.bench_serve.ports import free_port
 from service.bench_serve.report import FORMAT, OverloadRow, Report, Row, Service
-from service.bench_serve.requests import as_they_are, in_json
-from service.bench_serve.servers import JSON_ONLY, OWN, PEERS, REPLICAS, Server, command_of, left_out, running
+from service.bench_serve.requests import as_they_are
+from service.bench_serve.servers import FORMS, OWN, PEERS, REPLICAS, Server, command_of, left_out, running
 from service.errors import BenchError
 
 PICTURES = 16
 WARM_UP_S = 1
+WARM_UPS_S = {"bentoml": 20}  # it learns how long batches take
 RECOVERY_S = 10.0  # given up after that
 PROBE_S = 0.5
 
@@ -39,6 +40,7 @@ class Job:
         factors: of the overload, in multiples of what a service can answer; none for no overload.
         flood_s: how long each lasts.
         peers_too: whether the others are overloaded as well.
+        bentoml: the interpreter of an environment that has BentoML; None leaves it out.
 
     Raises:
         BenchError: a value is outside its range, or the bundle lies in no store.
@@ -53,6 +55,7 @@ class Job:
     command: str
     flood_s: float = 3.0
     peers_too: bool = True
+    bentoml: Path | None = None
 
     def __post_init__(self) -> None:
         ranges = [("rounds", self.rounds, 100), ("turn_s", self.turn_s, 600), ("flood_s", self.flood_s, 3600)]
@@ -76,7 +79,7 @@ def measure(job: Job, tell: Callable[[str], object]) -> Report:
         raise BenchError(f'"{job.bundle}": {getattr(error, "strerror", None) or error}') from None
     pictures = draw_pictures(PICTURES, bundle.preprocessing, job.seed)
     cores = sorted(os.sched_getaffinity(0))  # of the services, and of the requests
-    missing = left_out()
+    missing = left_out(job.bentoml)
     names = [name for name in (OWN, REPLICAS, *PEERS) if name not in missing]
     started = now()
     with ExitStack() as stack:
@@ -127,8 +130,9 @@ def summarize(loads: Mapping[_Key, Sequence[Load]]) -> list[Row]:
 def _start(name: str, job: Job, pictures: Sequence[bytes], cores: Sequence[int]) -> AbstractContextManager[Server]:
     port = free_port()
     model, store, version = job.bundle.parent.name, job.bundle.parent.parent, int(job.bundle.stem)
-    requests = in_json(pictures) if name in JSON_ONLY else as_they_are(pictures)
-    return running(name, command_of(name, store, model, version, port, len(cores)), port, requests, cores)
+    requests = FORMS.get(name, as_they_are)(pictures)
+    command = command_of(name, store, model, version, port, len(cores), job.bentoml)
+    return running(name, command, port, requests, cores)
 
 
 def _take_turns(
@@ -139,7 +143,7 @@ def _take_turns(
 ) -> dict[_Key, list[Load]]:
     loads: dict[_Key, list[Load]] = {}
     for server in servers:
-        turn(server, max(job.connections), WARM_UP_S)
+        turn(server, max(job.connections), WARM_UPS_S.get(server.name, WARM_UP_S))
     for connections in job.connections:
         for number in range(job.rounds):
             for server in servers:

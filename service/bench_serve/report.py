@@ -15,8 +15,9 @@ Made by `python -m service bench-serve --render FILE` from the JSON file that a 
 Whole services over loopback, the same network and the same PNG pictures: csrve from the bundle, the others from its
 decoded weights, dense, in float32, with the same code that decodes pictures. *fastapi-torch* runs each picture in a
 thread of the framework's; *fastapi-torch-batched* runs together what has come in meanwhile, at most 32; *litserve* has
-a worker process that does, at most 16, and takes the pictures in base64, as it takes JSON only. *csrve-replicas* is one
-process for each processor behind nginx, as docs/scaling.md has it.
+a worker process that does, at most 16, and takes the pictures in base64, as it takes JSON only; so does *bentoml*, in
+an environment of its own and after a longer warm-up, as its batching learns. *csrve-replicas* is one process for each
+processor behind nginx, as docs/scaling.md has it.
 
 - *requests/s*: answered with 2xx, the median of the rounds; each connection sends its next request when the last was
   answered. The services take turns, A B C A B C, after a warm-up of each that does not count.

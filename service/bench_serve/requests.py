@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _HEAD = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
@@ -28,5 +28,17 @@ def as_they_are(pictures: Sequence[bytes]) -> Requests:
 
 def in_json(pictures: Sequence[bytes]) -> Requests:
     """In base64, for a service that takes JSON only."""
-    bodies = (json.dumps({"image": base64.b64encode(picture).decode()}).encode() for picture in pictures)
-    return Requests("application/json", tuple(bodies))
+    return _json({"image": _text(picture)} for picture in pictures)
+
+
+def in_lists(pictures: Sequence[bytes]) -> Requests:
+    """In base64, each alone in a list, for a service that puts lists together."""
+    return _json({"images": [_text(picture)]} for picture in pictures)
+
+
+def _json(documents: Iterable[object]) -> Requests:
+    return Requests("application/json", tuple(json.dumps(document).encode() for document in documents))
+
+
+def _text(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()

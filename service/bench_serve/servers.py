@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from service.bench_serve.replicas import CONFIGURATION
-from service.bench_serve.requests import Requests
+from service.bench_serve.requests import Requests, in_json, in_lists
 from service.errors import BenchError
 
 OWN = "csrve"
@@ -21,9 +21,10 @@ PEERS = {
     "fastapi-torch": ("service.bench_serve.torch_peers", "naive"),
     "fastapi-torch-batched": ("service.bench_serve.torch_peers", "batched"),
     "litserve": ("service.bench_serve.litserve_peer",),
+    "bentoml": ("service.bench_serve.bentoml_peer",),
 }
-JSON_ONLY = frozenset({"litserve"})
-NOT_MEASURED = {"bentoml": "its releases of today cannot be installed beside the versions that the others have"}
+FORMS = {"litserve": in_json, "bentoml": in_lists}  # where a picture cannot be the body
+ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 120.0
 _PROC = Path("/proc")
 
@@ -45,9 +46,13 @@ class Server:
     rest_bytes: int
 
 
-def left_out() -> dict[str, str]:
-    """Services that cannot be measured here, and why."""
-    missing = dict(NOT_MEASURED)
+def left_out(bentoml: Path | None = None) -> dict[str, str]:
+    """Services that cannot be measured here, and why.
+
+    Args:
+        bentoml: the interpreter of an environment that has it.
+    """
+    missing = {} if bentoml else {"bentoml": "needs --bentoml-python: it pins other versions than the others have"}
     if shutil.which("nginx") is None or not CONFIGURATION.exists():
         missing[REPLICAS] = "needs nginx, and the deploy/ of a checkout"
     reason = "needs {}, which the extra bench installs"
@@ -56,12 +61,15 @@ def left_out() -> dict[str, str]:
     return missing | ({"litserve": reason.format("litserve")} if find_spec("litserve") is None else {})
 
 
-def command_of(name: str, store: Path, model: str, version: int, port: int, threads: int) -> list[str]:
+def command_of(
+    name: str, store: Path, model: str, version: int, port: int, threads: int, bentoml: Path | None = None
+) -> list[str]:
     """What starts a server. Of ours one thread reads and writes, so the engine has the others."""
     common = ["--port", str(port), "--threads", str(threads if name in PEERS else max(1, threads - 1))]
     if name in PEERS:
         bundle = store / model / f"{version}.csrve"
-        return [sys.executable, "-m", *PEERS[name], str(bundle), *common]
+        python = ["env", f"PYTHONPATH={ROOT}", str(bentoml)] if name == "bentoml" else [sys.executable]
+        return [*python, "-m", *PEERS[name], str(bundle), *common]
     own = ["--store", str(store), "--default-model", model, "--preload", f"{model}:{version}", "--log-level", "warning"]
     if name == REPLICAS:
         return [sys.executable, "-m", "service.bench_serve.replicas", *own, "--port", str(port)]

@@ -17,7 +17,7 @@ from service.settings import Settings
 from tests.service.asgi import parts_of
 from tests.service.drawings import png
 
-WITH_TORCH = {"torch_network.py", "torch_peers.py", "cuda_engines.py", "litserve_peer.py"}
+WITH_TORCH = {"torch_network.py", "torch_peers.py", "cuda_engines.py", "litserve_peer.py", "bentoml_peer.py"}
 OF_A_MODEL = {("GET", ""), ("GET", "/ready"), ("GET", "/config"), ("GET", "/stats"), ("POST", "/infer")}
 SURFACE = {
     ("GET", "/v2"),

@@ -10,7 +10,7 @@ from service.bench_serve.measurement import Job, measure, summarize
 from service.bench_serve.overload import Flood
 from service.bench_serve.report import Row
 from service.bench_serve.requests import Requests, as_they_are
-from service.bench_serve.servers import Server, command_of, running, tree_bytes
+from service.bench_serve.servers import Server, command_of, left_out, running, tree_bytes
 from service.errors import BenchError
 
 
@@ -52,6 +52,11 @@ def test_ours_is_started_from_the_store_and_a_peer_from_the_bundle() -> None:
     peer = command_of("fastapi-torch-batched", Path("store"), "net", 3, 8000, 2)
     assert peer[2:5] == ["service.bench_serve.torch_peers", "batched", os.path.join("store", "net", "3.csrve")]
     assert peer[-1] == "2"
+    bento = command_of("bentoml", Path("store"), "net", 3, 8000, 2, Path("/there/python"))
+    assert bento[0] == "env"
+    assert bento[2:5] == ["/there/python", "-m", "service.bench_serve.bentoml_peer"]
+    assert left_out()["bentoml"].startswith("needs --bentoml-python")
+    assert "bentoml" not in left_out(Path("/there/python"))
 
 
 def test_a_server_that_ends_is_an_error() -> None:

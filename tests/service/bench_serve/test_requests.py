@@ -1,7 +1,7 @@
 import base64
 import json
 
-from service.bench_serve.requests import as_they_are, in_json
+from service.bench_serve.requests import as_they_are, in_json, in_lists
 
 
 def test_a_picture_goes_as_it_is_or_in_base64() -> None:
@@ -12,3 +12,4 @@ def test_a_picture_goes_as_it_is_or_in_base64() -> None:
     assert b"Content-Type: application/json" in head
     assert f"Content-Length: {len(body)}".encode() in head
     assert base64.b64decode(json.loads(body)["image"]) == b"abc"
+    assert [base64.b64decode(each) for each in json.loads(in_lists([b"abc"]).bodies[0])["images"]] == [b"abc"]
