@@ -4,8 +4,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,8 @@ def measure(job: Job, tell: Callable[[str], object]) -> Report:
             servers.append(stack.enter_context(_start(name, job, pictures, cores)))
 
         def turn(server: Server, connections: int, duration_s: float) -> Load:
-            return apply_load(server.port, server.requests, connections, duration_s, cores, folder)
+            with _at_work(server):
+                return apply_load(server.port, server.requests, connections, duration_s, cores, folder)
 
         rows = summarize(_take_turns(job, servers, turn, tell))
         flooded = _flood_all(job, servers, rows, tell)
@@ -161,12 +162,23 @@ def _flood_all(
         for server in servers if job.peers_too else servers[:1]:
             capacity = max(1.0, next(row.rate for row in reversed(rows) if row.name == server.name))
             tell(f"{server.name}, {factor:g} times {capacity:.0f}/s")
-            ended = flood(server.port, server.requests, factor * capacity, job.flood_s)
-            recovery_s = _recover(server, PROBE_RATE * capacity)
+            with _at_work(server):
+                ended = flood(server.port, server.requests, factor * capacity, job.flood_s)
+                recovery_s = _recover(server, PROBE_RATE * capacity)
             counts = (ended.accepted, ended.refused, ended.broken, ended.unsent)
             rates = (factor * capacity, ended.goodput)
             found.append(OverloadRow(server.name, factor, *rates, *counts, ended.p99_ms, recovery_s))
     return found
+
+
+@contextmanager
+def _at_work(server: Server) -> Iterator[None]:
+    """Its turn: the others stand still."""
+    server.resume()
+    try:
+        yield
+    finally:
+        server.pause()
 
 
 def _recover(server: Server, rate: float) -> float | None:

@@ -1,12 +1,14 @@
 """The services that are measured, each in a process of its own, confined to the same processors."""
 
 import http.client
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +46,15 @@ class Server:
     requests: Requests
     cold_start_s: float
     rest_bytes: int
+    group: int
+
+    def pause(self) -> None:
+        """Stop its processes: some services are never idle, and it is another's turn."""
+        os.killpg(self.group, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        os.killpg(self.group, signal.SIGCONT)
 
 
 def left_out(bentoml: Path | None = None) -> dict[str, str]:
@@ -87,7 +98,8 @@ def running(
     """
     confined = ["taskset", "-c", ",".join(map(str, sorted(cores))), *command]
     began_s = time.perf_counter()
-    process = subprocess.Popen(confined, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(confined, stdout=nothing, stderr=nothing, start_new_session=True)
     try:
         while not _answers(port, requests):
             if process.poll() is not None:
@@ -95,14 +107,23 @@ def running(
             if time.perf_counter() > began_s + START_TIMEOUT_S:
                 raise BenchError(f"{name}: no answer within {START_TIMEOUT_S:g} s")
             time.sleep(0.005)
-        yield Server(name, port, requests, time.perf_counter() - began_s, tree_bytes(process.pid))
+        server = Server(name, port, requests, time.perf_counter() - began_s, tree_bytes(process.pid), process.pid)
+        server.pause()
+        yield server
+        server.resume()
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a service, and whatever of its processes it leaves behind."""
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def tree_bytes(root: int) -> int:

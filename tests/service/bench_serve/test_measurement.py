@@ -1,4 +1,6 @@
 import os
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from service.bench_serve import measurement
 from service.bench_serve.load import Load
 from service.bench_serve.measurement import Job, measure, summarize
 from service.bench_serve.overload import Flood
+from service.bench_serve.ports import free_port
 from service.bench_serve.report import Row
 from service.bench_serve.requests import Requests, as_they_are
 from service.bench_serve.servers import Server, command_of, left_out, running, tree_bytes
@@ -81,7 +84,10 @@ def test_a_flood_lasts_as_long_as_told_and_is_of_ours_alone_where_told(monkeypat
         return Flood(10, 0, 10, 0, 0, duration_s, 1.0)
 
     monkeypatch.setattr(measurement, "flood", flood)
-    servers = [Server(name, port, as_they_are([b"a"]), 0.0, 0) for port, name in enumerate(("csrve", "other"))]
+    stood: list[str] = []
+    monkeypatch.setattr(Server, "pause", lambda server: stood.append(server.name))
+    monkeypatch.setattr(Server, "resume", lambda server: None)
+    servers = [Server(name, port, as_they_are([b"a"]), 0.0, 0, -1) for port, name in enumerate(("csrve", "other"))]
     rows = [Row(server.name, 8, [100.0], 1.0, 2.0, 0, 100.0) for server in servers]
     for peers_too in (False, True):
         floods.clear()
@@ -89,6 +95,42 @@ def test_a_flood_lasts_as_long_as_told_and_is_of_ours_alone_where_told(monkeypat
         found = measurement._flood_all(told, servers, rows, print)
         assert [row.name for row in found] == ["csrve", "other"][: 1 + peers_too]
         assert floods[0] == (0, 200.0, 7.0)
+        assert stood[-1] == found[-1].name  # it stands still again after its turn
         assert floods[1][1:] == (50.0, measurement.PROBE_S)  # the probe of recovery
     with pytest.raises(BenchError, match=r"^flood_s 0, must be in 1\.\.3600$"):
         replace(job(), flood_s=0)
+
+
+def test_a_server_stands_still_until_its_turn_and_leaves_nobody_behind() -> None:
+    code = "import http.server, subprocess, sys; subprocess.Popen(['sleep', '600']); "
+    code += "answer = lambda self: (self.send_response(200), self.end_headers()); "
+    code += "H = type('H', (http.server.BaseHTTPRequestHandler,), {'do_POST': answer}); "
+    port = free_port()
+    command = [sys.executable, "-c", code + f"http.server.HTTPServer(('127.0.0.1', {port}), H).serve_forever()"]
+    with running("it", command, port, as_they_are([b"a"]), os.sched_getaffinity(0)) as server:
+        until_s = time.monotonic() + 10
+        while state_of(server.group) != "T":
+            assert time.monotonic() < until_s
+        server.resume()
+        assert state_of(server.group) != "T"
+    until_s = time.monotonic() + 10
+    while alive(server.group):
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
+def alive(group: int) -> list[int]:
+    """Processes of a group that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, process_group = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(process_group) == group and state not in "ZX":
+            found.append(int(path.parent.name))
+    return found
+
+
+def state_of(process: int) -> str:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
