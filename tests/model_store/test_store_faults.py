@@ -106,7 +106,7 @@ def test_a_publish_that_fails_at_any_call_leaves_the_old_state_or_the_new(
         assert store.publish("new", SECOND, 1).version == 1
         assert store.read("new").data == SECOND
         sweep(root, monkeypatch)
-    assert open_descriptors() == descriptors
+    assert open_descriptors() <= descriptors
 
 
 def test_a_failure_names_the_operation_and_the_path_within_the_store(tmp_path: Path) -> None:
