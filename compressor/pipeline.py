@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
 from compressor.training.processes import first_before_others, take_from_first
 from compressor.training.recipe import TrainRecipe
+from compressor.training.teachers import Ensemble, Teacher
 from compressor.training.trainer import Trainer
 from model_store.accounting import account
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
@@ -53,7 +54,14 @@ class CompressData:
 
 
 class Compression:
-    """One run of a recipe on one network, in one folder; the same call after a kill goes on where it stopped."""
+    """One run of a recipe on one network, in one folder; the same call after a kill goes on where it stopped.
+
+    Args:
+        teachers: what teaches it, where the recipe asks for a teacher; without any the dense network itself does.
+
+    Raises:
+        CompressorError: a teacher has other classes or takes other pictures, or the recipe listens to none.
+    """
 
     def __init__(
         self,
@@ -63,6 +71,7 @@ class Compression:
         recipe: CompressRecipe,
         folder: Path,
         *,
+        teachers: Sequence[Teacher] = (),
         progress: bool = True,
     ) -> None:
         # The layout that training leaves, from the start: a resumed run must add in the same order, to the last bit.
@@ -73,12 +82,24 @@ class Compression:
         self.folder = RunFolder(folder)
         self.progress = progress
         self.accuracies: dict[str, float] = {}
-        self._teacher = _teacher_of(network) if recipe.needs_teacher else None
+        self.teachers = tuple(teachers)
+        self._teacher = self._choose_teacher(network)
         self._fingerprint = weights_digest(network)
         self._dense_size = DenseSize.of(network)
         self._dense_multiply_adds = multiply_adds_of(network, card.preprocessing.input_shape)
         if recipe.factorize is not None:
             self._factorize(recipe.factorize)
+
+    def _choose_teacher(self, network: nn.Module) -> nn.Module | None:
+        for teacher in self.teachers:
+            teacher.check(self.card)
+        if self.teachers and not self.recipe.needs_teacher:
+            raise CompressorError("teacher_share = 0.0 and teachers given, must be above 0 for them to be listened to")
+        if not self.recipe.needs_teacher:
+            return None
+        if not self.teachers:
+            return _teacher_of(network)
+        return Ensemble(self.teachers, self.card.preprocessing).to(next(network.parameters()).device)
 
     def publish(self, store: BundleStore, name: str) -> StoredBundle:
         """Run every stage that is not done, measure the decoded file, and publish it.
@@ -154,6 +175,8 @@ class Compression:
             "data": self.data.digest,
             "card": dataclasses.asdict(self.card)["preprocessing"],
         }
+        if self.teachers:
+            inputs["teachers"] = [teacher.sha256 for teacher in self.teachers]
 
         def run(checkpoint: Path) -> float:
             work(checkpoint)
@@ -249,6 +272,7 @@ class Compression:
             "dense_multiply_adds": self._dense_multiply_adds,
             "dense": self.card.training,
             "recipe": dataclasses.asdict(self.recipe),
+            "teachers": [teacher.provenance() for teacher in self.teachers],
             "data": {"train": self.data.digest, "test": test.digest},
             "minutes": self.folder.minutes(),
             **surroundings(),

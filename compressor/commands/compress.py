@@ -27,6 +27,7 @@ from compressor.recipes import RECIPES, SCALE_BITS, CompressRecipe, inherit_spli
 from compressor.sharing.centroids import GRADIENTS
 from compressor.sharing.kmeans import INITIALISATIONS
 from compressor.sharing.recipe import CODEBOOKS, ShareRecipe
+from compressor.teaching import load_teachers
 from model_store.bundle import decode_bundle
 from model_store.interface import StoredBundle
 from model_store.names import check_model_name
@@ -49,7 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_methods(parser)
     add_training(parser)
     parser.add_argument("--scale-bits", type=int, choices=SCALE_BITS, help="of scale and bias in the file (16)")
-    parser.add_argument("--teacher-share", type=float, help="weight of distillation from the dense network, 0..1")
+    parser.add_argument("--teacher-share", type=float, help="weight of distillation from the teacher, 0..1")
+    parser.add_argument(
+        "--teacher",
+        dest="teachers",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a checkpoint of ours or a .csrve that teaches; several teach by their mean (default: the dense network)",
+    )
     add_device(parser)
 
 
@@ -89,7 +99,10 @@ def run(options: argparse.Namespace) -> None:
     data = CompressData(
         rest, holdout, lambda: load_test_images(options.data, shape, names, progress=progress), images.digest
     )
-    compression = Compression(network.to(device), card, data, recipe, options.folder, progress=progress)
+    teachers = load_teachers(options.teachers)
+    compression = Compression(
+        network.to(device), card, data, recipe, options.folder, teachers=teachers, progress=progress
+    )
     _report(options, compression.publish(store, options.name))
 
 

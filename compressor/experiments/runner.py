@@ -17,8 +17,11 @@ from compressor.networks.weights import load_weights
 from compressor.pipeline import RECORD, CompressData, Compression
 from compressor.recipes import inherit_split
 from compressor.stages import RunFolder
+from compressor.teaching import load_teacher
 from compressor.training.files import write_text
 from compressor.training.processes import wait_for_all
+from compressor.training.recipe import TrainRecipe
+from compressor.training.teachers import Teacher
 from model_store.store import Store
 
 CLAIM = "experiment.json"
@@ -82,7 +85,9 @@ class ExperimentRun:
         rest, holdout = split_images(images, recipe.holdout, recipe.seed)
         network = load_network(weights, self.experiment.network, len(images.class_names)).to(self.device)
         data = CompressData(rest, holdout, self._test, images.digest)
-        compression = Compression(network, card, data, recipe, self.folder, progress=self.progress)
+        compression = Compression(
+            network, card, data, recipe, self.folder, teachers=self._teachers(images), progress=self.progress
+        )
         compression.publish(Store.create(self.places.store), self.experiment.run_name())
         return self._record(folder)
 
@@ -107,15 +112,21 @@ class ExperimentRun:
                 raise CompressorError(f"{experiment.weights}: must be a checkpoint of ours for {experiment.network}")
             return experiment.weights, card
         assert experiment.train is not None
+        return self._trained(experiment.network, experiment.train, images)
+
+    def _trained(self, network: str, recipe: TrainRecipe, images: ImageSet) -> tuple[Path, NetworkCard]:
         training = DenseTraining(
-            experiment.network,
-            experiment.train,
+            network,
+            recipe,
             preprocessing_of(images),
-            self.places.runs / "dense" / experiment.dense_name(),
+            self.places.runs / "dense" / self.experiment.training_name(network, recipe),
             self.device,
             progress=self.progress,
         )
         return training.result, training.run(images, self._test)
+
+    def _teachers(self, images: ImageSet) -> tuple[Teacher, ...]:
+        return tuple(load_teacher(self._trained(*teacher, images)[0]) for teacher in self.experiment.teachers)
 
     def _record(self, folder: RunFolder) -> Path:
         """The pipeline's record with the experiment's name, among the project's records."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from compressor.record import csrve_version
 from compressor.sharing.recipe import ShareRecipe
 from compressor.training.evaluation import normalise
 from compressor.training.files import load_tensors
+from compressor.training.teachers import Teacher
 from compressor.training.trainer import Trainer
 from model_store.bundle import decode_bundle, encode_bundle
 from model_store.preprocessing import Preprocessing
@@ -85,13 +86,14 @@ def compression(
     test: Callable[[], ImageSet],
     *,
     recipe: CompressRecipe = RECIPE,
+    teachers: Sequence[Teacher] = (),
     progress: bool = False,
 ) -> Compression:
     network = TinyNetwork()
     network.load_state_dict(dense)
     data = CompressData(TRAIN, HOLDOUT, test, "d1" * 32)
     card = dataclasses.replace(TINY_CARD, training={"test_accuracy": 0.5})
-    return Compression(network, card, data, recipe, folder / "run", progress=progress)
+    return Compression(network, card, data, recipe, folder / "run", teachers=teachers, progress=progress)
 
 
 @dataclasses.dataclass
@@ -257,6 +259,41 @@ def test_a_run_killed_within_a_training_goes_on_from_its_last_epoch_to_the_same_
     assert begun == [("prune", 0), ("prune", 1), ("prune", 1), ("centroids", 0)]
 
 
+def other_teacher(seed: int) -> Teacher:
+    return Teacher(tiny_network(seed), TINY_CARD, f"{seed}.safetensors", f"{seed}" * 64)
+
+
+def test_another_teacher_teaches_other_weights_and_is_recorded(
+    dense: dict[str, torch.Tensor], published: Published, tmp_path: Path
+) -> None:
+    taught = compression(dense, tmp_path, CountedPictures(), teachers=[other_teacher(8), other_teacher(9)])
+    data = taught.publish(Store.create(tmp_path / "store"), "tiny").data
+    assert data != published.stored.data
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert [teacher["file"] for teacher in record["teachers"]] == ["8.safetensors", "9.safetensors"]
+    resumed = compression(dense, tmp_path, CountedPictures(), teachers=[other_teacher(8)])
+    with pytest.raises(CheckpointError, match="stage 'prune' was begun with another"):
+        resumed.compress()
+
+
+def test_the_dense_network_as_a_file_teaches_what_it_teaches_by_default(
+    dense: dict[str, torch.Tensor], published: Published, tmp_path: Path
+) -> None:
+    itself = tiny_network()
+    itself.load_state_dict(dense)
+    teacher = Teacher(itself, TINY_CARD, "dense.safetensors", "0" * 64)
+    data = compression(dense, tmp_path, CountedPictures(), teachers=[teacher]).publish(
+        Store.create(tmp_path / "store"), "tiny"
+    )
+    assert data.data == published.stored.data
+
+
+def test_a_teacher_that_is_not_listened_to_is_refused(dense: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    alone = RECIPE.with_both(teacher_share=0.0)
+    with pytest.raises(CompressorError, match="teacher_share = 0.0 and teachers given"):
+        compression(dense, tmp_path, no_test_pictures, recipe=alone, teachers=[other_teacher(8)])
+
+
 def test_a_folder_begun_with_another_recipe_network_or_data_is_refused(
     dense: dict[str, torch.Tensor], published: Published
 ) -> None:
@@ -310,7 +347,7 @@ def test_the_record_has_every_field_a_table_needs(published: Published) -> None:
     assert record.keys() == {
         "name", "version", "sha256", "architecture", "accuracy", "holdout_accuracies", "bundle_bytes", "dense_bytes",
         "bytes_by_kind", "bytes_by_coder", "parameters", "parameters_left", "nonzeros", "sparsity", "multiply_adds",
-        "multiply_adds_of_structure", "dense_multiply_adds", "dense", "recipe", "data", "minutes",
+        "multiply_adds_of_structure", "dense_multiply_adds", "dense", "recipe", "teachers", "data", "minutes",
         "command", "processor", "cores", "threads", "processes", "accelerator", "python", "torch", "csrve", "git",
     }  # fmt: skip
     assert (record["name"], record["version"], record["sha256"]) == ("tiny", 1, published.stored.sha256)
@@ -322,6 +359,7 @@ def test_the_record_has_every_field_a_table_needs(published: Published) -> None:
     assert (record["nonzeros"], record["sparsity"]) == (bundle.weight_nonzeros, bundle.sparsity)
     assert record["dense"] == {"test_accuracy": 0.5}
     assert record["recipe"] == json.loads(json.dumps(dataclasses.asdict(RECIPE)))
+    assert record["teachers"] == []
     assert record["data"] == {"train": "d1" * 32, "test": TEST.digest}
     assert record["minutes"].keys() == set(STAGES)
     assert record["holdout_accuracies"].keys() == {"dense", *STAGES, "decoded"}
