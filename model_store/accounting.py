@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from model_store.coded import CodedBundle, CodedCodes, CodedContexts, CodedFloat, CodedTensor
+from model_store.coded import CodedBundle, CodedCodes, CodedContexts, CodedFloat, CodedTensor, CodedVectors
 from model_store.errors import MalformedBundle
 from model_store.provenance import encode_provenance
 from model_store.sections.codebooks import write_codebooks
@@ -121,6 +121,9 @@ def _payload_rows(coded: CodedBundle) -> Iterator[Row]:
         elif isinstance(tensor, CodedContexts):
             yield Row("payload", layers[index], "indices", len(tensor.mask))
             yield Row("payload", layers[index], "values", len(tensor.values))
+        elif isinstance(tensor, CodedVectors):
+            yield Row("payload", layers[index], "codebooks", sum(len(stage.codewords) for stage in tensor.stages))
+            yield Row("payload", layers[index], "values", sum(len(stage.values.payload) for stage in tensor.stages))
         else:
             yield Row("payload", layers[index], "indices", len(tensor.gaps.payload))
             yield Row("payload", layers[index], "values", len(tensor.values.payload))

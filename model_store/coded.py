@@ -25,6 +25,7 @@ from model_store.limits import (
 )
 from model_store.preprocessing import Preprocessing
 from model_store.provenance import Provenance
+from model_store.vectors import check_vectors
 from model_store.wire import check_text
 
 
@@ -37,6 +38,7 @@ class Layout(IntEnum):
     CSC = 3  # the same, column by column
     AFFINE8 = 4  # values offset + step * code, codes of 8 bits
     CONTEXTS = 5  # adaptively coded bits: which elements are not zero, and their codes
+    VECTORS = 6  # a codeword for every vector, in one stage or in several that are summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,34 @@ class CodedContexts:
             raise BundleTooLarge(f"layout CONTEXTS: {elements} elements, must be <= {limit} in {len(self.mask)} bytes")
 
 
-CodedTensor = CodedFloat | CodedCodes | CodedSparse | CodedContexts
+@dataclass(frozen=True, slots=True)
+class CodedStage:
+    """A stream of one symbol for every vector: the number of its codeword.
+
+    Attributes:
+        book: of the vector codebooks, numbered by first use.
+        codewords: the book's little-endian float16, row after row, where this is its first use; b"" where it is known.
+    """
+
+    book: int
+    codewords: bytes
+    values: CodedStream
+
+
+@dataclass(frozen=True, slots=True)
+class CodedVectors:
+    """Vectors of `length` elements, row-major, as sums of a codeword from each stage."""
+
+    shape: tuple[int, ...]
+    length: int
+    stages: tuple[CodedStage, ...]
+    layout: Layout = Layout.VECTORS
+
+    def __post_init__(self) -> None:
+        check_vectors(self.shape, self.length, len(self.stages), "layout VECTORS")
+
+
+CodedTensor = CodedFloat | CodedCodes | CodedSparse | CodedContexts | CodedVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +178,9 @@ class CodedBundle:
             raise BundleTooLarge(f"bundle: {contexts} elements in layout CONTEXTS, must be <= {MAX_CONTEXT_ELEMENTS}")
         streams = [stream for tensor in self.tensors for stream in streams_of(tensor)]
         _check_first_uses("Huffman table", [stream.table for stream in streams if stream.count], len(self.tables))
-        shared = [tensor.codebook for tensor in self.tensors if not isinstance(tensor, CodedFloat)]
+        shared = [tensor.codebook for tensor in self.tensors if not isinstance(tensor, CodedFloat | CodedVectors)]
         _check_first_uses("codebook", shared, len(self.codebooks))
+        _check_books([tensor for tensor in self.tensors if isinstance(tensor, CodedVectors)])
         used = [tensor for node in self.graph.nodes for tensor in node.tensors]
         _check_first_uses("tensor", used, len(self.tensors))
 
@@ -159,12 +189,33 @@ def streams_of(tensor: CodedTensor) -> tuple[CodedStream, ...]:
     """The tensor's Huffman streams in file order."""
     if isinstance(tensor, CodedSparse):
         return (tensor.gaps, tensor.values)
+    if isinstance(tensor, CodedVectors):
+        return tuple(stage.values for stage in tensor.stages)
     return (tensor.values,) if isinstance(tensor, CodedCodes) else ()
 
 
 def elements_of(tensor: CodedTensor) -> int:
     """Elements of the dense tensor."""
     return math.prod(tensor.shape)
+
+
+def _check_books(tensors: list[CodedVectors]) -> None:
+    """A vector codebook comes with its first use, as the next number; later uses have vectors of its length."""
+    lengths: list[int] = []
+    for tensor in tensors:
+        for stage in tensor.stages:
+            if stage.book > len(lengths) or (stage.book == len(lengths)) != bool(stage.codewords):
+                size = len(stage.codewords)
+                raise MalformedBundle(
+                    f"vector codebook {stage.book}: {size} bytes of codewords, must have some at its first use alone, "
+                    f"as number {len(lengths)}"
+                )
+            if stage.codewords:
+                lengths.append(tensor.length)
+            if lengths[stage.book] != tensor.length:
+                raise MalformedBundle(
+                    f"vector codebook {stage.book}: vectors of {lengths[stage.book]}, must be {tensor.length} here"
+                )
 
 
 def _check_first_uses(what: str, uses: list[int], count: int) -> None:

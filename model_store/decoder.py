@@ -12,6 +12,7 @@ from model_store.coded import (
     CodedFloat,
     CodedSparse,
     CodedTensor,
+    CodedVectors,
     Layout,
     streams_of,
 )
@@ -20,6 +21,7 @@ from model_store.errors import MalformedBundle
 from model_store.lanes import decode_streams
 from model_store.nonzeros import SparseSymbols, place_nonzeros, scan_in_numpy
 from model_store.tensors import AffineTensor, FloatTensor, SharedTensor, Tensor
+from model_store.vectors import VectorTensor, check_book
 
 
 def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
@@ -33,10 +35,13 @@ def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
     symbols = _decode_streams(coded, places, threads)
     placed = iter(place_nonzeros([_scan_of(*pair) for pair in _sparse(coded.tensors, symbols)], threads))
     tensors: list[Tensor] = []
-    model = ContextModel()
+    model, books = ContextModel(), VectorDecoder()
     for tensor, streams, place in zip(coded.tensors, symbols, places, strict=True):
         if isinstance(tensor, CodedFloat):
             tensors.append(decode_float(tensor, place))
+            continue
+        if isinstance(tensor, CodedVectors):
+            tensors.append(books.decode(tensor, streams, place))
             continue
         codebook = coded.codebooks[tensor.codebook]
         if isinstance(tensor, CodedContexts):
@@ -85,6 +90,30 @@ def _check_values(tensor: CodedCodes | CodedSparse, values: np.ndarray, codebook
         raise MalformedBundle(f"{place}: value symbol {int(values.max())}, must be <= {len(codebook)}")
     if isinstance(tensor, CodedSparse) and values.size and int(values.min()) == 0:
         raise MalformedBundle(f"{place}: value symbol 0, must be >= 1 where gaps say what is zero")
+
+
+class VectorDecoder:
+    """Decodes a bundle's tensors of layout VECTORS in file order, and keeps the codebooks that they bring."""
+
+    def __init__(self) -> None:
+        self._books: list[np.ndarray] = []
+
+    def decode(self, tensor: CodedVectors, symbols: Sequence[np.ndarray], place: str) -> VectorTensor:
+        """The tensor, of each stage's symbols uint16.
+
+        Raises:
+            MalformedBundle: codewords are not as `check_book` wants them, or a symbol is past the last one.
+        """
+        for stage in tensor.stages:
+            if stage.codewords:
+                book = np.frombuffer(stage.codewords, dtype="<f2").astype(np.float16).reshape(-1, tensor.length)
+                check_book(book, place)
+                self._books.append(book)
+        books = tuple(self._books[stage.book] for stage in tensor.stages)
+        for codes, book in zip(symbols, books, strict=True):
+            if int(codes.max()) >= len(book):
+                raise MalformedBundle(f"{place}: codeword {int(codes.max())}, must be < {len(book)}")
+        return VectorTensor(tensor.shape, tuple(symbols), books)
 
 
 def decode_float(tensor: CodedFloat, place: str) -> FloatTensor | AffineTensor:

@@ -6,7 +6,7 @@ magic, version, flags | 7 sections: number, length, content | SHA-256 of all bef
 import hashlib
 import struct
 
-from model_store.coded import CodedBundle, CodedContexts, CodedFloat, CodedTensor, streams_of
+from model_store.coded import CodedBundle, CodedContexts, CodedFloat, CodedTensor, CodedVectors, streams_of
 from model_store.errors import BundleTooLarge, DigestMismatch, MalformedBundle, TruncatedBundle, UnsupportedBundle
 from model_store.limits import MAX_BUNDLE_BYTES
 from model_store.provenance import decode_provenance, encode_provenance
@@ -73,6 +73,9 @@ def payloads_of(tensor: CodedTensor) -> tuple[bytes, ...]:
         return (tensor.payload,)
     if isinstance(tensor, CodedContexts):
         return (tensor.mask, tensor.values)
+    if isinstance(tensor, CodedVectors):
+        books = (stage.codewords for stage in tensor.stages)
+        return (*books, *(stream.payload for stream in streams_of(tensor)))
     return tuple(stream.payload for stream in streams_of(tensor))
 
 

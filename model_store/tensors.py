@@ -1,4 +1,5 @@
-"""The kinds of tensor a bundle holds: float16, float16 from 8 bits, and weights that share a codebook's values."""
+"""The kinds of tensor a bundle holds: float16, float16 from 8 bits, weights that share a codebook's values, and those
+of `model_store.vectors`, which share whole vectors."""
 
 import math
 from dataclasses import dataclass
@@ -6,20 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_store.errors import BundleTooLarge, MalformedBundle
-from model_store.limits import MAX_CODEBOOK_ENTRIES, MAX_DIMENSION, MAX_RANK, MAX_TENSOR_ELEMENTS
+from model_store.limits import MAX_CODEBOOK_ENTRIES
+from model_store.shape_limits import check_shape
 from model_store.sparse import CsrMatrix
-
-
-def check_shape(shape: tuple[int, ...], place: str) -> int:
-    """Return the number of elements, or raise where rank, a side or the product passes its limit."""
-    if not 1 <= len(shape) <= MAX_RANK:
-        raise BundleTooLarge(f"{place}: rank {len(shape)}, must be 1..{MAX_RANK}")
-    for side in shape:
-        if not 1 <= side <= MAX_DIMENSION:
-            raise BundleTooLarge(f"{place}: side {side} of shape {shape}, must be 1..{MAX_DIMENSION}")
-    if math.prod(shape) > MAX_TENSOR_ELEMENTS:
-        raise BundleTooLarge(f"{place}: {math.prod(shape)} elements, must be <= {MAX_TENSOR_ELEMENTS}")
-    return math.prod(shape)
+from model_store.vectors import VectorTensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +145,7 @@ class AffineTensor:
         return self.values.astype(np.float32)
 
 
-Tensor = FloatTensor | AffineTensor | SharedTensor
+Tensor = FloatTensor | AffineTensor | SharedTensor | VectorTensor
 
 
 def check_codebook(codebook: np.ndarray, place: str) -> None:

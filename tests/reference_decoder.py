@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tests.reference_contexts import Contexts
 from tests.reference_fields import Cursor, ReferenceNode, Refused, require
 from tests.reference_shapes import Shape, infer_shapes
+from tests.reference_vectors import Vectors
 
 MAGIC = bytes.fromhex("89 43 53 52 56 45 0D 0A")
 SECTIONS = ("identity", "graph", "tables", "codebooks", "tensors", "payload", "provenance")
@@ -196,7 +197,7 @@ class Payload:
 
     def __init__(self, data: bytes, tables: list[dict[tuple[int, int], int]]) -> None:
         self.cursor, self.tables, self.used = Cursor(data), tables, FirstUse()
-        self.contexts = Contexts()
+        self.contexts, self.vectors = Contexts(), Vectors()
 
     def f16s(self, count: int) -> list[float]:
         require(2 * count <= len(self.cursor.data) - self.cursor.at, "ends within a field")
@@ -271,8 +272,10 @@ def tensor(
         return np.array(payload.f16s(size), np.float32).reshape(shape)
     if layout == 4:
         return np.array(payload.affine(size), np.float32).reshape(shape)
-    require(layout in (1, 2, 3, 5), "layout")
+    require(layout in (1, 2, 3, 5, 6), "layout")
     require(len(shape) >= 2, "rank of a coded tensor")
+    if layout == 6:
+        return vectors(cursor, shape, lane, payload)
     number = used.see(cursor.varint())
     require(number < len(codebooks), "codebook number")
     values = [0.0, *codebooks[number]]
@@ -292,6 +295,14 @@ def tensor(
     rows, columns = shape[0], size // shape[0]
     matrix = scan.reshape(rows, columns) if layout == 2 else scan.reshape(columns, rows).T
     return np.ascontiguousarray(matrix).reshape(shape)
+
+
+def vectors(cursor: Cursor, shape: Shape, lane: int, payload: Payload) -> NDArray[np.float32]:
+    def streams(stages: int, length: int) -> Iterator[list[int]]:
+        readers = [read_stream(cursor, math.prod(shape) // length, lane) for _ in range(stages)]
+        return (read(payload) for read in readers)
+
+    return payload.vectors.tensor(cursor, shape, payload.cursor, streams)
 
 
 def sparse(cursor: Cursor, size: int, lane: int, payload: Payload) -> tuple[list[int], list[int]]:

@@ -4,21 +4,29 @@ from dataclasses import dataclass
 
 from model_store.adaptive import STATE_BYTES
 from model_store.affine import affine_bytes
-from model_store.coded import CodedBundle, CodedCodes, CodedContexts, CodedFloat, CodedSparse, CodedTensor, Layout
-from model_store.errors import BundleTooLarge, MalformedBundle, UnsupportedBundle
-from model_store.lanes import CodedStream, lane_counts, payload_size
+from model_store.coded import (
+    CodedBundle,
+    CodedCodes,
+    CodedContexts,
+    CodedFloat,
+    CodedSparse,
+    CodedTensor,
+    CodedVectors,
+    Layout,
+)
+from model_store.errors import MalformedBundle, UnsupportedBundle
 from model_store.limits import (
     MAX_ALPHABET,
     MAX_BUNDLE_BYTES,
-    MAX_CODE_LENGTH,
     MAX_DIMENSION,
     MAX_LANE_LOG2,
     MAX_RANK,
-    MAX_TABLES,
     MAX_TENSORS,
     MIN_LANE_LOG2,
 )
-from model_store.tensors import check_shape
+from model_store.sections.streams import StreamReader, write_stream
+from model_store.sections.vectors import VectorBooks, write_vectors
+from model_store.shape_limits import check_shape
 from model_store.wire import Reader, Writer
 
 
@@ -53,24 +61,17 @@ def _write_tensor(tensor: CodedTensor) -> TensorFields:
         writer.varint(side)
     if isinstance(tensor, CodedFloat):
         return TensorFields(writer.done(), b"", b"")
+    if isinstance(tensor, CodedVectors):
+        return TensorFields(write_vectors(writer, tensor), b"", b"".join(write_stream(s.values) for s in tensor.stages))
     writer.varint(tensor.codebook)
     if isinstance(tensor, CodedCodes):
-        return TensorFields(writer.done(), b"", _write_stream(tensor.values))
+        return TensorFields(writer.done(), b"", write_stream(tensor.values))
     if isinstance(tensor, CodedContexts):
         sizes = (Writer().varint(len(stream)).done() for stream in (tensor.mask, tensor.values))
         return TensorFields(writer.done(), *sizes)
     writer.varint(tensor.gap_limit).varint(tensor.values.count)
-    gaps = Writer().varint(tensor.gaps.count).raw(_write_stream(tensor.gaps)).done()
-    return TensorFields(writer.done(), gaps, _write_stream(tensor.values))
-
-
-def _write_stream(stream: CodedStream) -> bytes:
-    if not stream.count:
-        return b""
-    writer = Writer().varint(stream.table)
-    for bits in stream.lane_bits:
-        writer.varint(bits)
-    return writer.done()
+    gaps = Writer().varint(tensor.gaps.count).raw(write_stream(tensor.gaps)).done()
+    return TensorFields(writer.done(), gaps, write_stream(tensor.values))
 
 
 def read_tensors(reader: Reader, payload: Reader) -> tuple[int, tuple[CodedTensor, ...]]:
@@ -79,7 +80,8 @@ def read_tensors(reader: Reader, payload: Reader) -> tuple[int, tuple[CodedTenso
     if not MIN_LANE_LOG2 <= lane_log2 <= MAX_LANE_LOG2:
         raise MalformedBundle(f"{reader.place}: lane_log2 = {lane_log2}, must be in {MIN_LANE_LOG2}..{MAX_LANE_LOG2}")
     count = reader.varint("number of tensors", 0, MAX_TENSORS)
-    tensors = tuple(_read_tensor(reader, payload, lane_log2, number) for number in range(count))
+    books = VectorBooks()
+    tensors = tuple(_read_tensor(reader, payload, lane_log2, number, books) for number in range(count))
     reader.finish()
     payload.finish()
     return lane_log2, tensors
@@ -88,7 +90,7 @@ def read_tensors(reader: Reader, payload: Reader) -> tuple[int, tuple[CodedTenso
 _LAYOUTS = frozenset(Layout)
 
 
-def _read_tensor(reader: Reader, payload: Reader, lane_log2: int, number: int) -> CodedTensor:
+def _read_tensor(reader: Reader, payload: Reader, lane_log2: int, number: int, books: VectorBooks) -> CodedTensor:
     code = reader.byte(f"layout of tensor {number}")
     if code not in _LAYOUTS:
         raise UnsupportedBundle(f"{reader.place}: layout {code} of tensor {number}, must be 0..{max(Layout)}")
@@ -104,10 +106,12 @@ def _read_tensor(reader: Reader, payload: Reader, lane_log2: int, number: int) -
         raise MalformedBundle(
             f"{reader.place}: tensor {number} of rank 1 in layout {layout.name}, must be FLOAT16 or AFFINE8"
         )
+    streams = StreamReader(reader, payload, lane_log2)
+    if layout is Layout.VECTORS:
+        return books.read(streams, number, shape)
     codebook = reader.varint(f"codebook of tensor {number}", 0, MAX_TENSORS - 1)
     if layout is Layout.CONTEXTS:
         return _read_contexts(reader, payload, number, shape, codebook)
-    streams = _StreamReader(reader, payload, lane_log2)
     if layout is Layout.CODES:
         return CodedCodes(shape, codebook, streams.read(elements, f"values of tensor {number}"))
     gap_limit = reader.varint(f"gap_limit of tensor {number}", 1, MAX_ALPHABET - 1)
@@ -125,29 +129,3 @@ def _read_contexts(
     value_bytes = reader.varint(f"value bytes of tensor {number}", 0, MAX_BUNDLE_BYTES)
     mask = payload.take(mask_bytes, f"mask of tensor {number}")
     return CodedContexts(shape, codebook, mask, payload.take(value_bytes, f"values of tensor {number}"))
-
-
-@dataclass(frozen=True, slots=True)
-class _StreamReader:
-    """Reads the fields of streams and takes their bytes from the payload, in file order."""
-
-    reader: Reader
-    payload: Reader
-    lane_log2: int
-
-    def read(self, count: int, place: str) -> CodedStream:
-        """A stream of `count` symbols; none at all has no fields and names table 0 for nothing."""
-        if not count:
-            return CodedStream(NO_TABLE, 0, (), b"")
-        if count > 8 * self.payload.remaining:
-            raise BundleTooLarge(f"{place}: {count} symbols, must be <= {8 * self.payload.remaining}, the bits left")
-        table = self.reader.varint(f"table of {place}", 0, MAX_TABLES - 1)
-        counts = lane_counts(count, self.lane_log2).tolist()
-        if len(counts) > self.reader.remaining:
-            raise MalformedBundle(f"{place}: {len(counts)} lanes, must fit {self.reader.remaining} bytes")
-        bounds = [(count, MAX_CODE_LENGTH * count) for count in counts]
-        lane_bits = self.reader.varints(f"a lane of {place}", bounds)
-        return CodedStream(table, count, lane_bits, self.payload.take(payload_size(lane_bits), place))
-
-
-NO_TABLE = -1  # the table of a stream without symbols

@@ -11,7 +11,7 @@ import numpy as np
 from model_store.bundle import Bundle
 from model_store.graph import INPUT
 from model_store.shapes import Shape
-from model_store.tensors import FloatTensor, SharedTensor, Tensor
+from model_store.tensors import SharedTensor, Tensor
 from service.engine import _native
 from service.engine.lowering import ByteAccount, Step, lower
 from service.engine.plan import Array, check_batch
@@ -144,7 +144,6 @@ def _nonzeros(weight: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return weight.positions, weight.codes, weight.codebook.astype(np.float32)
     if isinstance(weight, SharedTensor):
         return weight.positions, weight.codes, _NO_FLOATS
-    assert isinstance(weight, FloatTensor)
     flat = weight.to_dense().reshape(-1)
     positions = np.flatnonzero(flat).astype(np.int64)
     return positions, _NO_CODES, flat[positions]

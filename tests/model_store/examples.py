@@ -9,6 +9,7 @@ from model_store.bundle import Bundle
 from model_store.graph import Graph, Node
 from model_store.preprocessing import Preprocessing
 from model_store.tensors import FloatTensor, SharedTensor, Tensor
+from model_store.vectors import VectorTensor, sorted_book
 
 WINDOW = {"pads": (1, 1, 1, 1), "dilations": (1, 1), "group": (1,)}
 
@@ -35,9 +36,30 @@ def random_shared(
     return SharedTensor(shape, positions, codes, codebook)
 
 
+def random_vectors(generator: np.random.Generator, shape: tuple[int, ...]) -> VectorTensor:
+    """One to three stages of random codewords, some of their elements zero."""
+    row = int(np.prod(shape[1:]))
+    length = int(generator.choice([size for size in range(1, min(row, 64) + 1) if row % size == 0]))
+    codes, books = [], []
+    for _ in range(int(generator.integers(1, 4))):
+        words = generator.normal(size=(int(generator.choice((1, 2, 5, 40))), length)) * 0.3
+        words *= generator.random(words.shape) < 0.8
+        book, chosen = sorted_book(words, generator.integers(0, len(words), int(np.prod(shape)) // length))
+        codes.append(chosen)
+        books.append(book)
+    return VectorTensor(shape, tuple(codes), tuple(books))
+
+
 def with_8_bit_vectors(bundle: Bundle) -> Bundle:
     """The bundle with its scale and bias, and whatever else is float16, rounded to 8 bits."""
     tensors = (fit_affine(item.values) if isinstance(item, FloatTensor) else item for item in bundle.tensors)
+    return replace(bundle, tensors=tuple(tensors))
+
+
+def with_vectors(bundle: Bundle, seed: int = 0) -> Bundle:
+    """The bundle with vectors drawn in place of its shared weights."""
+    generator = np.random.default_rng(seed)
+    tensors = (random_vectors(generator, t.shape) if isinstance(t, SharedTensor) else t for t in bundle.tensors)
     return replace(bundle, tensors=tuple(tensors))
 
 

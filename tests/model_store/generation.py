@@ -1,10 +1,23 @@
 """Sound bundles drawn at random: graphs of every operator, and codings that csrve's own encoder would not choose."""
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 
 from model_store.affine import encode_affine, fit_affine
 from model_store.bundle import Bundle
-from model_store.coded import CodedBundle, CodedCodes, CodedContexts, CodedFloat, CodedSparse, CodedTensor, Layout
+from model_store.coded import (
+    CodedBundle,
+    CodedCodes,
+    CodedContexts,
+    CodedFloat,
+    CodedSparse,
+    CodedStage,
+    CodedTensor,
+    CodedVectors,
+    Layout,
+)
 from model_store.contexts import ContextModel
 from model_store.gaps import encode_gaps
 from model_store.graph import Graph, Node
@@ -12,10 +25,11 @@ from model_store.huffman import HuffmanTable, fit_table
 from model_store.lanes import CodedStream, encode_stream
 from model_store.layout import scan_positions
 from model_store.preprocessing import Preprocessing
-from model_store.sections.tensors import NO_TABLE
+from model_store.sections.streams import NO_TABLE
 from model_store.shapes import infer_shapes
 from model_store.tensors import AffineTensor, FloatTensor, SharedTensor, Tensor
-from tests.model_store.examples import random_shared
+from model_store.vectors import VectorTensor
+from tests.model_store.examples import random_shared, random_vectors
 
 TEXTS = ("cat", "é", "日本", "a b", "0", "C-3PO", "\u2603", "🦊")
 PROVENANCES: tuple[dict[str, object], ...] = ({}, {"accuracy": 0.9, "seed": 1}, {"z": [1, {"a": "é"}], "b": 1e-07})
@@ -49,6 +63,8 @@ class _Growth:
             values = (self.generator.normal(size=shape) * (self.generator.random(shape) < 0.8)).astype(np.float16)
             eight_bits = self.generator.random() < 0.3
             self.tensors.append(fit_affine(values) if eight_bits else FloatTensor(values))
+        elif self.generator.random() < 0.2:
+            self.tensors.append(random_vectors(self.generator, shape))
         else:
             density = float(self.generator.choice((0, 0.05, 0.3, 1), p=(0.1, 0.4, 0.4, 0.1)))
             entries = int(self.generator.choice((1, 2, 7, 40)))
@@ -169,11 +185,14 @@ def random_coding(bundle: Bundle, seed: int) -> CodedBundle:
     model = ContextModel()
     codebooks: list[np.ndarray] = []
     coded: list[CodedTensor] = []
+    books = itertools.count()
     for tensor in bundle.tensors:
         if isinstance(tensor, AffineTensor):
             coded.append(CodedFloat(tensor.shape, encode_affine(tensor), Layout.AFFINE8))
         elif isinstance(tensor, FloatTensor):
             coded.append(CodedFloat(tensor.shape, tensor.values.astype("<f2").tobytes()))
+        elif isinstance(tensor, VectorTensor):
+            coded.append(_every_book_anew(tensor, coder, books))
         else:
             codebooks.append(tensor.codebook)
             coded.append(_random_layout(tensor, len(codebooks) - 1, coder, generator, model))
@@ -186,6 +205,13 @@ def random_coding(bundle: Bundle, seed: int) -> CodedBundle:
         tuple(coded),
         bundle.provenance,
     )
+
+
+def _every_book_anew(tensor: VectorTensor, coder: _Coder, numbers: Iterator[int]) -> CodedVectors:
+    """Equal books are one in what csrve writes, and need not be in a file."""
+    pairs = zip(tensor.codes, tensor.books, strict=True)
+    stages = [CodedStage(next(numbers), book.astype("<f2").tobytes(), coder.code(codes)) for codes, book in pairs]
+    return CodedVectors(tensor.shape, tensor.length, tuple(stages))
 
 
 def _random_layout(

@@ -16,7 +16,7 @@ from model_store.contexts import ContextModel
 from model_store.encoder import CodingChoice
 from model_store.errors import BundleError
 from model_store.tensors import SharedTensor
-from tests.model_store.examples import residual_bundle, smallest_bundle, with_8_bit_vectors
+from tests.model_store.examples import residual_bundle, smallest_bundle, with_8_bit_vectors, with_vectors
 from tests.model_store.mutation import PREFIX, join, seal, split, varint
 from tests.model_store.sample_bundles import every_operator_bundle
 
@@ -34,6 +34,7 @@ def golden_bundles() -> dict[str, Bundle]:
         "residual": residual_bundle(7, 0.05, PROVENANCE),
         "every_operator": every_operator_bundle(),
         "contexts": with_8_bit_vectors(residual_bundle(8, 0.3, PROVENANCE)),
+        "vectors": with_vectors(residual_bundle(9, 0.3, PROVENANCE)),
     }
 
 
@@ -104,7 +105,7 @@ def refused_files() -> dict[str, bytes]:
         "incomplete lengths": changed(tables=b"\x01\x03\x22\x03"),
         "an infinite centroid": changed(codebooks=b"\x01\x02\x00\xbc\x00\x7c"),
         "centroids that fall": changed(codebooks=b"\x01\x02\x00\x38\x00\xbc"),
-        "a layout to come": changed(tensors=tensors[:2] + b"\x06" + tensors[3:]),
+        "a layout to come": changed(tensors=tensors[:2] + b"\x07" + tensors[3:]),
         "2^96 elements": changed(tensors=tensors[:2] + b"\x00\x04" + varint(1 << 24) * 4),
         "a count without bytes": changed(tensors=tensors[:2] + b"\x01\x02" + varint(1 << 10) * 2 + b"\x00\x00"),
         "a bit too few": changed(tensors=tensors.replace(b"\x00\x00\x06", b"\x00\x00\x05")),
@@ -115,7 +116,8 @@ def refused_files() -> dict[str, bytes]:
         "a space in the provenance": changed(provenance=b"{ }"),
         "a key twice": changed(provenance=b'{"a":1,"a":1}'),
         **refused_contexts(changed),
-        **refused_vectors(changed, tensors, payload),
+        **refused_8_bits(changed, tensors, payload),
+        **refused_vectors(changed),
     }
 
 
@@ -150,7 +152,7 @@ def refused_contexts(changed: Callable[..., bytes]) -> dict[str, bytes]:
     }
 
 
-def refused_vectors(changed: Callable[..., bytes], tensors: bytes, payload: bytes) -> dict[str, bytes]:
+def refused_8_bits(changed: Callable[..., bytes], tensors: bytes, payload: bytes) -> dict[str, bytes]:
     """Faults of layout AFFINE8, in the smallest bundle's bias."""
     eight = tensors[:-3] + b"\x04\x01\x02"
 
@@ -165,6 +167,27 @@ def refused_vectors(changed: Callable[..., bytes], tensors: bytes, payload: byte
         "an infinite offset": bias(b"\x00\x7c\x00\x3c"),
         "a value past float16": bias(b"\xff\x7b\x00\x4c"),
         "a code too few": changed(tensors=eight, payload=payload[:1] + b"\x00\x00\x00\x3c\x00"),
+    }
+
+
+def refused_vectors(changed: Callable[..., bytes]) -> dict[str, bytes]:
+    """Faults of layout VECTORS, in place of the smallest bundle's weight: two vectors of two elements."""
+    words, bias = np.array([[-1, 2], [0, 0.5]], "<f2").tobytes(), b"\x00\x00\x00\x3c"
+
+    def weight(fields: bytes, payload: bytes) -> bytes:
+        tensors = b"\x08\x02\x06\x02\x02\x02" + fields + b"\x00\x01\x02"
+        return changed(tables=b"\x01\x02\x11", codebooks=b"\x00", tensors=tensors, payload=payload + bias)
+
+    stream = b"\x00\x02"
+    return {
+        "vectors that do not divide a row": weight(b"\x03\x01\x00\x02" + stream, words + b"\x40"),
+        "nine stages": weight(b"\x02\x09" + b"\x00\x02" * 9 + stream * 9, words + b"\x40" * 9),
+        "a vector codebook before the first": weight(b"\x02\x01\x01\x02" + stream, words + b"\x40"),
+        "no codewords": weight(b"\x02\x01\x00\x00" + stream, b"\x40"),
+        "codewords that fall": weight(b"\x02\x01\x00\x02" + stream, words[4:] + words[:4] + b"\x40"),
+        "a codeword of -0": weight(b"\x02\x01\x00\x02" + stream, words[:4] + b"\x00\x80\x00\x38\x40"),
+        "a codeword past its codebook": weight(b"\x02\x01\x00\x01" + stream, words[:4] + b"\x40"),
+        "codewords that end within one": weight(b"\x02\x01\x00\x02" + stream, words[:2]),
     }
 
 

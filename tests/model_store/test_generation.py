@@ -13,7 +13,7 @@ def test_drawn_bundles_use_every_operator_and_every_layout() -> None:
     bundles = [random_bundle(seed) for seed in range(60)]
     assert {node.operator for bundle in bundles for node in bundle.graph.nodes} == set(OPERATORS)
     codings = [random_coding(bundle, seed) for seed, bundle in enumerate(bundles)]
-    assert {int(tensor.layout) for coding in codings for tensor in coding.tensors} == {0, 1, 2, 3, 4, 5}
+    assert {int(tensor.layout) for coding in codings for tensor in coding.tensors} == {0, 1, 2, 3, 4, 5, 6}
     assert {coding.lane_log2 for coding in codings} == {8, 9, 10, 11, 12}
 
 

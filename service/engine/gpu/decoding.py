@@ -2,7 +2,7 @@
 
 `model_store.decoder` in torch. A stream is as little trusted here as there: all that the host's decoder refuses is
 refused, in its order and its words, before anything is computed from it. What is not Huffman-coded (plain values, and
-layout CONTEXTS, whose arithmetic code is decoded bit by bit) is decoded on the host.
+layout CONTEXTS, whose arithmetic code is decoded bit by bit) is decoded on the host, and so are codewords.
 """
 
 import math
@@ -12,9 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.coded import CodedBundle, CodedCodes, CodedContexts, CodedFloat, CodedSparse, Layout, streams_of
+from model_store.coded import (
+    CodedBundle,
+    CodedCodes,
+    CodedContexts,
+    CodedFloat,
+    CodedSparse,
+    CodedVectors,
+    Layout,
+    streams_of,
+)
 from model_store.contexts import ContextModel
-from model_store.decoder import decode_float
+from model_store.decoder import VectorDecoder, decode_float
 from model_store.errors import MalformedBundle
 from model_store.huffman import NO_SYMBOL
 from model_store.lanes import CodedStream, check_padding, lane_counts, locate_lanes
@@ -35,7 +44,7 @@ def decode_tensors_on(device: torch.device, coded: CodedBundle) -> tuple[StoredT
         (stream, place) for tensor, place in zip(coded.tensors, places, strict=True) for stream in streams_of(tensor)
     ]
     symbols = iter(_decode_streams(device, coded, pairs))
-    model = ContextModel()
+    model, books = ContextModel(), VectorDecoder()
     tensors: list[StoredTensor] = []
     for tensor, place in zip(coded.tensors, places, strict=True):
         if isinstance(tensor, CodedFloat):
@@ -43,6 +52,9 @@ def decode_tensors_on(device: torch.device, coded: CodedBundle) -> tuple[StoredT
         elif isinstance(tensor, CodedContexts):
             streams = (tensor.mask, tensor.values)
             tensors.append(model.decode(tensor.shape, coded.codebooks[tensor.codebook], streams, place))
+        elif isinstance(tensor, CodedVectors):
+            codes = [next(symbols).cpu().numpy().astype(np.uint16) for _ in streams_of(tensor)]
+            tensors.append(books.decode(tensor, codes, place))
         else:
             mine = [next(symbols) for _ in streams_of(tensor)]
             tensors.append(_decode_shared(tensor, mine, coded.codebooks[tensor.codebook], place))

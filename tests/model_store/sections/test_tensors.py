@@ -3,7 +3,8 @@ import pytest
 from model_store.coded import CodedCodes, CodedContexts, CodedFloat, CodedSparse, CodedTensor, Layout
 from model_store.errors import BundleError
 from model_store.lanes import CodedStream
-from model_store.sections.tensors import NO_TABLE, read_tensors
+from model_store.sections.streams import NO_TABLE
+from model_store.sections.tensors import read_tensors
 from model_store.wire import Reader
 from tests.model_store.mutation import varint
 
@@ -65,7 +66,7 @@ CONTEXTS = b"\x08\x01\x05\x02\x02\x02\x00"
         (b"\x07", b"", "MalformedBundle: tensors: lane_log2 = 7, must be in 8..12"),
         (b"\x0d", b"", "MalformedBundle: tensors: lane_log2 = 13, must be in 8..12"),
         (b"\x08" + varint(65_537), b"", "BundleTooLarge: tensors: number of tensors = 65537, must be <= 65536"),
-        (b"\x08\x01\x06", b"", "UnsupportedBundle: tensors: layout 6 of tensor 0, must be 0..5"),
+        (b"\x08\x01\x07", b"", "UnsupportedBundle: tensors: layout 7 of tensor 0, must be 0..6"),
         (b"\x08\x01\x00\x00", b"", "MalformedBundle: tensors: rank of tensor 0 = 0, must be >= 1"),
         (b"\x08\x01\x00\x05", b"", "BundleTooLarge: tensors: rank of tensor 0 = 5, must be <= 4"),
         (b"\x08\x01\x00\x21", b"", "BundleTooLarge: tensors: rank of tensor 0 = 33, must be <= 4"),
