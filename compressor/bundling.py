@@ -12,6 +12,8 @@ from compressor.networks.card import NetworkCard
 from compressor.pruning.masks import prunable_parameters
 from compressor.sharing.codebooks import exact_codebook
 from compressor.tracing import Oracle, trace_network
+from compressor.vector_quantization.groups import VectorAssignment
+from compressor.vector_quantization.tensors import vector_tensors
 from model_store.affine import affine_bytes, fit_affine
 from model_store.bundle import Bundle
 from model_store.limits import MAX_CODEBOOK_ENTRIES
@@ -40,6 +42,7 @@ def bundle_of(
     dense_size: DenseSize | None = None,
     *,
     one_codebook: bool = False,
+    vectors: VectorAssignment | None = None,
 ) -> Bundle:
     """Trace the network; prunable weights become shared tensors, all else float16.
 
@@ -48,6 +51,7 @@ def bundle_of(
 
     Args:
         one_codebook: whether all shared tensors get the codebook of all their values, which the file then has once.
+        vectors: which weights consist of codewords; they become vector tensors.
         dense_size: of the network that this one was made from, where layers have been split or removed since.
 
     Raises:
@@ -57,11 +61,14 @@ def bundle_of(
     """
     dense = dense_size or DenseSize.of(network)
     traced = trace_network(network, card.preprocessing.input_shape)
-    shared = prunable_parameters(network).keys()
+    shared = prunable_parameters(network).keys() - (vectors.layers if vectors is not None else ())
     tensors = [
         _tensor(values, source, shared=source in shared, scale_bits=scale_bits)
         for values, source in zip(traced.tensors, traced.sources, strict=True)
     ]
+    if vectors is not None:
+        coded = vector_tensors(dict(prunable_parameters(network)), vectors)
+        tensors = [coded.get(source, tensor) for tensor, source in zip(tensors, traced.sources, strict=True)]
     if one_codebook:
         tensors = _with_one_codebook(tensors)
     return Bundle(

@@ -13,6 +13,7 @@ from compressor.removal.recipe import PurifyRecipe, RemoveRecipe
 from compressor.sharing.recipe import ShareRecipe
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import SmallPhase, TrainRecipe
+from compressor.vector_quantization.recipe import VectorRecipe
 
 _NESTED = {
     "prune": PruneRecipe,
@@ -26,6 +27,7 @@ _NESTED = {
     "quantize": QuantizeRecipe,
     "remove": RemoveRecipe,
     "purify": PurifyRecipe,
+    "vectors": VectorRecipe,
 }
 
 

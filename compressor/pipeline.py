@@ -28,18 +28,20 @@ from compressor.sharing.centroids import SharedCentroids
 from compressor.sharing.network import share_network
 from compressor.stages import REMOVE, RunFolder, fingerprint_of
 from compressor.training.batchnorm import reestimate_batchnorm
-from compressor.training.constraint import Constraint
+from compressor.training.constraint import Constraint, Together
 from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
 from compressor.training.processes import first_before_others, take_from_first
 from compressor.training.recipe import TrainRecipe
 from compressor.training.teachers import Ensemble, Teacher
 from compressor.training.trainer import Trainer
+from compressor.vector_quantization import TrainedCodewords, VectorAssignment, input_moments, quantize_vectors
 from model_store.accounting import account
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
 from model_store.interface import BundleStore, StoredBundle
 
 RECORD = "record.json"
+VECTORS = "vectors.safetensors"
 DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle; the record has all 64
 
 
@@ -82,6 +84,7 @@ class Compression:
         self.folder = RunFolder(folder)
         self.progress = progress
         self.accuracies: dict[str, float] = {}
+        self._vectors: VectorAssignment | None = None
         self.teachers = tuple(teachers)
         self._teacher = self._choose_teacher(network)
         self._fingerprint = weights_digest(network)
@@ -119,13 +122,22 @@ class Compression:
             self._stage(one.name, one.recipe, self._prune(one), self.recipe.retrain)
         if self.recipe.remove is not None:
             self._remove(self.recipe.remove)
-        self._stage("share", dataclasses.replace(self.recipe.share, gradient="mean"), self._share)
-        self._stage("centroids", self.recipe.share, self._train_centroids, self.recipe.centroids)
+        self._stage("share", self._sharing(gradient="mean"), self._share)
+        if self.recipe.vectors is not None:
+            device = next(self.network.parameters()).device
+            self._vectors = VectorAssignment.load(self.folder.path / VECTORS, device)
+        self._stage("centroids", self._sharing(), self._train_centroids, self.recipe.centroids)
         bundle = decode_bundle(encode_bundle(self._bundle()))
         oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
         self.accuracies["decoded"] = accuracy_of(oracle, self.data.holdout, self.card.preprocessing)
         self._say("decoded file", self.accuracies["decoded"])
         return bundle
+
+    def _sharing(self, **changes: Any) -> dict[str, Any]:
+        """What the stages of sharing depend on; vectors are named only where there are some."""
+        share = dataclasses.asdict(dataclasses.replace(self.recipe.share, **changes))
+        vectors = self.recipe.vectors
+        return share | ({"vectors": dataclasses.asdict(vectors)} if vectors is not None else {})
 
     def _bundle(self) -> Bundle:
         return bundle_of(
@@ -134,6 +146,7 @@ class Compression:
             scale_bits=self.recipe.scale_bits,
             dense_size=self._dense_size,
             one_codebook=self._together,
+            vectors=self._vectors,
         )
 
     @property
@@ -170,7 +183,7 @@ class Compression:
     def _stage(self, name: str, part: Any, work: Callable[[Path], None], training: TrainRecipe | None = None) -> None:
         inputs = {
             "before": self._fingerprint,
-            "recipe": dataclasses.asdict(part),
+            "recipe": part if isinstance(part, dict) else dataclasses.asdict(part),
             "training": dataclasses.asdict(training) if training else None,
             "data": self.data.digest,
             "card": dataclasses.asdict(self.card)["preprocessing"],
@@ -193,11 +206,22 @@ class Compression:
         return lambda checkpoint: self._train(one.name, self.recipe.retrain, one.begin(self.network, shape), checkpoint)
 
     def _share(self, checkpoint: Path) -> None:
-        share_network(self.network, self.recipe.share, self.recipe.seed)
+        done: frozenset[str] = frozenset()
+        if self.recipe.vectors is not None:
+            moments = input_moments(self.network, self.data.images, self.card.preprocessing)
+            assignment = quantize_vectors(self.network, self.recipe.vectors, moments, self.recipe.seed)
+            assignment.save(self.folder.path / VECTORS)
+            done = assignment.layers
+        share_network(self.network, self.recipe.share, self.recipe.seed, done)
         reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
 
     def _train_centroids(self, checkpoint: Path) -> None:
-        constraint = SharedCentroids(self.network, self.recipe.share.gradient, together=self._together)
+        skip = self._vectors.layers if self._vectors is not None else ()
+        constraint: Constraint = SharedCentroids(
+            self.network, self.recipe.share.gradient, together=self._together, skip=skip
+        )
+        if self._vectors is not None:
+            constraint = Together(constraint, TrainedCodewords(self._vectors))
         self._train("centroids", self.recipe.centroids, constraint, checkpoint)
 
     def _train(self, name: str, recipe: TrainRecipe, constraint: Constraint, checkpoint: Path) -> None:

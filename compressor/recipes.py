@@ -18,6 +18,7 @@ from compressor.sharing.recipe import ShareRecipe
 from compressor.structured.recipe import StructuredRecipe
 from compressor.structured.rounds import StructuredRound, structured_rounds
 from compressor.training.recipe import TrainRecipe
+from compressor.vector_quantization.recipe import VectorRecipe
 
 Round = PruningRound | StructuredRound | QuantizeRound
 RETRAIN = TrainRecipe(epochs=30, learning_rate=0.05, warmup=0.05)
@@ -31,7 +32,7 @@ class CompressRecipe:
     write scale and bias in `scale_bits`.
 
     Instead of single weights (`prune`, whose method is then `none`), whole groups of them may go (`structure`), or all
-    of a layer take two or three values (`quantize`).
+    of a layer take two or three values (`quantize`). Sharing may be of single values or of whole `vectors`.
 
     The teacher of both trainings is the dense network itself; their `teacher_share` says how much it counts.
     """
@@ -45,10 +46,13 @@ class CompressRecipe:
     structure: StructuredRecipe | None = None
     quantize: QuantizeRecipe | None = None
     remove: RemoveRecipe | None = None
+    vectors: VectorRecipe | None = None
 
     def __post_init__(self) -> None:
         if self.centroids.weight_decay:
             raise RecipeError(f"centroids: weight_decay = {self.centroids.weight_decay}, must be 0")
+        if self.vectors and self.quantize:
+            raise RecipeError("vectors and quantize: must be one of them alone")
         if self.scale_bits not in SCALE_BITS:
             raise RecipeError(f"scale_bits = {self.scale_bits}, must be one of {', '.join(map(str, SCALE_BITS))}")
         ways = {"prune": self.prune.method != "none", "structure": self.structure, "quantize": self.quantize}

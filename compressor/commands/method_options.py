@@ -12,8 +12,11 @@ from compressor.quantization.recipe import METHODS as QUANTIZATIONS
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import CompressRecipe
 from compressor.removal.recipe import PurifyRecipe, RemoveRecipe
+from compressor.sharing.recipe import CODEBOOKS
 from compressor.structured.recipe import METHODS as STRUCTURES
 from compressor.structured.recipe import StructuredRecipe
+from compressor.vector_quantization.recipe import METHODS as VECTORS
+from compressor.vector_quantization.recipe import VectorRecipe
 
 _STRUCTURE = {
     "structure_end": "end",
@@ -45,6 +48,12 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quantize", choices=QUANTIZATIONS)
     group.add_argument("--quantize-layers", help="1 for layers that are quantized, such as first=0,last=0,*=1")
     group.add_argument("--quantize-scale-rate", type=float, help="ttq: learning rate of the scales")
+    group = parser.add_argument_group("vector quantization: whole vectors share codewords, instead of single values")
+    group.add_argument("--vectors", choices=VECTORS, help="product (one codeword each) or residual (sums of several)")
+    group.add_argument("--vector-length", help="elements of a vector, such as 9, or linear=8,*=9")
+    group.add_argument("--codewords", help="of each stage's codebook, 0 for other layers, such as first=0,last=0,*=64")
+    group.add_argument("--vector-stages", type=int, help="rq: codewords that are summed")
+    group.add_argument("--vector-codebooks", choices=CODEBOOKS, help="one (a stage) for each layer, or for the network")
     group = parser.add_argument_group("factorization: layers are split before anything else, by SVD or Tucker-2")
     group.add_argument("--factorize", metavar="ENERGY", help="share of squared weights kept, such as first=1,*=0.9")
     group.add_argument("--factorize-saving", type=float, help="least share of a layer's weights that splitting saves")
@@ -72,6 +81,7 @@ def changed_methods(recipe: CompressRecipe, options: argparse.Namespace) -> dict
         "quantize": quantize,
         "factorize": _factorize(recipe.factorize, options),
         "remove": _remove(recipe.remove, options),
+        "vectors": _vectors(recipe.vectors, options),
     }
     if (options.structure or options.quantize) and options.method is None:
         changes["prune"] = dataclasses.replace(recipe.prune, method="none")
@@ -92,6 +102,15 @@ def _quantize(recipe: QuantizeRecipe | None, options: argparse.Namespace) -> Qua
     if options.quantize_layers is not None:
         changes["layers"] = parse_rules(options.quantize_layers)
     return _changed("--quantize", options.quantize, recipe, QuantizeRecipe, changes)
+
+
+def _vectors(recipe: VectorRecipe | None, options: argparse.Namespace) -> VectorRecipe | None:
+    changes = given_as(options, {"vector_stages": "stages", "vector_codebooks": "codebooks"})
+    rules = given_as(options, {"vector_length": "length", "codewords": "codewords"})
+    changes |= {name: parse_rules(text) for name, text in rules.items()}
+    if options.vectors == "rq" and recipe is None:
+        changes.setdefault("stages", 2)
+    return _changed("--vectors", options.vectors, recipe, VectorRecipe, changes)
 
 
 def _factorize(recipe: FactorizeRecipe | None, options: argparse.Namespace) -> FactorizeRecipe | None:

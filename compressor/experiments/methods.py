@@ -24,6 +24,7 @@ from compressor.removal.recipe import PurifyRecipe, RemoveRecipe
 from compressor.sharing.recipe import ShareRecipe
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import TrainRecipe
+from compressor.vector_quantization.recipe import VectorRecipe
 
 METHOD = "method"  # instead of a tier
 
@@ -82,6 +83,18 @@ def _prm_recipe(
     return _recipe(retrain, last, structure=structure, remove=remove)
 
 
+def _digit_vectors(method: str, stages: int) -> VectorRecipe:
+    codewords: LayerRules = (("first", 0), ("last", 0), ("conv2", 64), ("*", 32))
+    return VectorRecipe(method, (("conv2", 5), ("*", 8)), codewords, stages)
+
+
+def _kernels(method: str, stages: int, codewords: int) -> VectorRecipe:
+    """3x3 kernels share the codewords of one codebook a stage: one for each layer would take a third of the file."""
+    return VectorRecipe(
+        method, codewords=(("first", 0), ("last", 0), ("*", codewords)), stages=stages, codebooks="network"
+    )
+
+
 def _prm(ratio: float, accuracy: float, published: float) -> Aim:
     return Aim(f"P-RM: {ratio}x fewer weights at {published:.2%}", accuracy=accuracy, weight_ratio=ratio)
 
@@ -125,6 +138,8 @@ METHODS: dict[str, Experiment] = {
         _digits("binary", quantize=QuantizeRecipe(method="binary")),
         _digits("twn", quantize=QuantizeRecipe(method="twn")),
         _digits("ttq", quantize=QuantizeRecipe(method="ttq")),
+        _digits("pq", vectors=_digit_vectors("pq", 1)),
+        _digits("rq", vectors=_digit_vectors("rq", 2)),
         _digits("low-rank", factorize=FactorizeRecipe(energy=(("first", 1.0), ("last", 1.0), ("*", 0.9)))),
         *(_fcf(network, index) for network in FCF for index in range(2)),
         *(
@@ -135,6 +150,8 @@ METHODS: dict[str, Experiment] = {
                 ("ttq", 0.9113, "TTQ: 2 bits at 91.13%"),
             )
         ),
+        _pictures("pq", "resnet20", Aim(), vectors=_kernels("pq", 1, 256)),
+        _pictures("rq", "resnet20", Aim(), vectors=_kernels("rq", 2, 64)),
         _pictures("low-rank", "resnet20", Aim(), factorize=FactorizeRecipe()),
         _large_prm("vgg16", 50.0, 0.933, 300.0, "P-RM: 44.67x at 93.36%, 50.02x at 92.73%"),
         _large_prm("resnet18", 60.0, 0.938, 350.0, "P-RM: 52.07x at 93.79%, 60.11x at 93.22%"),

@@ -1,6 +1,6 @@
 """Train the centroids: weights that share a value move as one (Han et al. 2016, section 3.3)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,14 +43,23 @@ class SharedCentroids:
 
     Args:
         together: a value is one cluster wherever in the network it stands, not one in each layer that has it.
+        skip: names of weights that are not shared.
     """
 
-    def __init__(self, network: nn.Module, gradient: str = "layer-sum", *, together: bool = False) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        gradient: str = "layer-sum",
+        *,
+        together: bool = False,
+        skip: Collection[str] = (),
+    ) -> None:
         if gradient not in GRADIENTS:
             raise RecipeError(f"gradient {gradient!r}, must be one of {', '.join(GRADIENTS)}")
         self.gradient = gradient
-        weights = {name: weight.detach() for name, weight in prunable_parameters(network).items()}
-        self.groups = [list(weights)] if together else [[name] for name in weights]
+        everything = prunable_parameters(network).items()
+        weights = {name: weight.detach() for name, weight in everything if name not in skip}
+        self.groups = [list(weights)] if together and weights else [[name] for name in weights]
         self.clusters: dict[str, _Clusters] = {}
         for group in self.groups:
             self.clusters |= _clusters({name: weights[name] for name in group})

@@ -1,6 +1,6 @@
 """Share the weights of a whole network, layer by layer or all together."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -13,13 +13,20 @@ from compressor.sharing.recipe import ShareRecipe
 
 
 @torch.no_grad()
-def share_network(network: nn.Module, recipe: ShareRecipe, seed: int) -> None:
-    """Replace every non-zero weight of convolutions and linear layers by a codebook's value, in place."""
-    weights = prunable_parameters(network)
+def share_network(network: nn.Module, recipe: ShareRecipe, seed: int, skip: Collection[str] = ()) -> None:
+    """Replace every non-zero weight of convolutions and linear layers by a codebook's value, in place.
+
+    Args:
+        skip: names of weights that stay as they are.
+    """
+    everything = prunable_parameters(network)
+    weights = {name: weight for name, weight in everything.items() if name not in skip}
+    if not weights:
+        return
     if recipe.codebooks == "network":
         _share_together(list(weights.values()), recipe, seed)
         return
-    sizes = resolve_rules(recipe.codebook_sizes, [layer_of(name) for name in weights])
+    sizes = resolve_rules(recipe.codebook_sizes, [layer_of(name) for name in everything])
     for name, weight in weights.items():
         dense = _dense(weight)
         codebook = fit_codebook(dense, int(sizes[layer_of(name)]), recipe.initialisation, seed)

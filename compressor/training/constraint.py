@@ -25,6 +25,35 @@ class Constraint(Protocol):
         """Take up the state of a checkpoint."""
 
 
+class Together:
+    """Several constraints, each on weights of its own."""
+
+    def __init__(self, *constraints: Constraint) -> None:
+        self.constraints = constraints
+
+    def before_step(self, network: nn.Module) -> None:
+        for constraint in self.constraints:
+            constraint.before_step(network)
+
+    def after_step(self, network: nn.Module, progress: float) -> None:
+        for constraint in self.constraints:
+            constraint.after_step(network, progress)
+
+    def project(self, tensors: dict[str, Tensor]) -> None:
+        for constraint in self.constraints:
+            constraint.project(tensors)
+
+    def state(self) -> dict[str, Tensor]:
+        states = enumerate(constraint.state() for constraint in self.constraints)
+        return {f"{number}.{name}": value for number, state in states for name, value in state.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        for number, constraint in enumerate(self.constraints):
+            prefix = f"{number}."
+            mine = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+            constraint.restore(mine)
+
+
 class Unconstrained:
     """Plain training."""
 

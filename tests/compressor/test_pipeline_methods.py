@@ -20,9 +20,11 @@ from compressor.structured.recipe import METHODS as STRUCTURES
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.evaluation import normalise
 from compressor.training.trainer import Trainer
+from compressor.vector_quantization import VectorRecipe
 from model_store.bundle import Bundle, decode_bundle
 from model_store.store import Store
 from model_store.tensors import SharedTensor
+from model_store.vectors import VectorTensor
 from service.engine import compile_plan
 from tests.compressor.blobs import TINY_CARD, TINY_PREPROCESSING, draw, quick_training, tiny_network
 from tests.compressor.toys import exactly
@@ -108,6 +110,49 @@ def test_factors_can_be_pruned_too(dense: dict[str, torch.Tensor], tmp_path: Pat
         NOTHING_PRUNED, prune=PruneRecipe(sparsity=0.4, refresh_steps=2), factorize=FactorizeRecipe((("*", 0.9),))
     )
     assert published(dense, tmp_path, recipe).sparsity == pytest.approx(0.4, abs=0.02)
+
+
+VECTORS = {
+    "pq": VectorRecipe("pq", (("*", 9),), (("conv2", 12), ("*", 0))),
+    "rq": VectorRecipe("rq", (("*", 9),), (("conv2", 8), ("*", 0)), stages=2),
+    "network": VectorRecipe("pq", (("linear", 8), ("*", 9)), (("*", 16),), codebooks="network"),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_vectors_share_codewords_in_the_file(name: str, dense: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    recipe = dataclasses.replace(NOTHING_PRUNED, vectors=VECTORS[name])
+    bundle = published(dense, tmp_path, recipe)
+    vectors = [tensor for tensor in bundle.tensors if isinstance(tensor, VectorTensor)]
+    assert len(vectors) == (3 if name == "network" else 1)
+    assert len(shared(bundle)) == 3 - len(vectors)
+    assert {len(tensor.books) for tensor in vectors} == {2 if name == "rq" else 1}
+
+
+def test_a_run_of_vectors_that_is_killed_resumes_to_the_same_file(
+    dense: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = dataclasses.replace(NOTHING_PRUNED, vectors=VECTORS["rq"])
+    whole = published(dense, tmp_path / "whole", recipe)
+    with monkeypatch.context() as patch:
+        patch.setattr(Compression, "_train_centroids", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            published(dense, tmp_path / "killed", recipe)
+    again = published(dense, tmp_path / "killed", recipe)
+    for first, second in zip(whole.tensors, again.tensors, strict=True):
+        assert np.array_equal(first.to_dense(), second.to_dense())
+
+
+def _interrupted(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_pruned_kernels_stay_empty_among_vectors(dense: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    structure = StructuredRecipe("l1", kept=(("last", 1.0), ("*", 0.5)), end=0.0)
+    recipe = dataclasses.replace(NOTHING_PRUNED, structure=structure, vectors=VECTORS["pq"])
+    bundle = published(dense, tmp_path, recipe)
+    (vectors,) = (tensor for tensor in bundle.tensors if isinstance(tensor, VectorTensor))
+    assert int((np.abs(vectors.to_dense()).reshape(8, -1).sum(1) > 0).sum()) == 4
 
 
 def test_two_methods_at_once_are_refused() -> None:

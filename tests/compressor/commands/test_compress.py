@@ -16,6 +16,7 @@ from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import RECIPES, CompressRecipe, inherit_split
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import SmallPhase
+from compressor.vector_quantization import VectorRecipe
 from tests.compressor.blobs import TINY_CARD
 
 REQUIRED = ("--weights", "w.safetensors", "--data", "d", "--store", "s", "--name", "n", "--run", "r")
@@ -91,6 +92,18 @@ def test_another_method_takes_the_place_of_pruning_weights(
 ) -> None:
     unpruned = dataclasses.replace(RECIPES["default"].prune, method="none")
     assert changed(*arguments) == dataclasses.replace(RECIPES["default"], prune=unpruned, **{part: expected})
+
+
+def test_vectors_are_shared_whatever_else_is_done() -> None:
+    default = RECIPES["default"]
+    assert changed("--vectors", "pq") == dataclasses.replace(default, vectors=VectorRecipe("pq"))
+    arguments = ("--vectors", "rq", "--vector-length", "linear=8,*=9", "--codewords", "first=0,*=32")
+    expected = VectorRecipe("rq", (("linear", 8), ("*", 9)), (("first", 0), ("*", 32)), 2, "network")
+    assert changed(*arguments, "--vector-codebooks", "network") == dataclasses.replace(default, vectors=expected)
+    with pytest.raises(RecipeError, match="--vectors: must be given with its options"):
+        changed("--codewords", "64")
+    with pytest.raises(RecipeError, match="vectors and quantize: must be one of them alone"):
+        changed("--vectors", "pq", "--quantize", "ttq")
 
 
 def test_factors_are_pruned_like_any_layer() -> None:
