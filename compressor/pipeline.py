@@ -33,6 +33,7 @@ from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
 from compressor.training.processes import first_before_others, take_from_first
 from compressor.training.recipe import TrainRecipe
+from compressor.training.samples import Samples
 from compressor.training.teachers import Ensemble, Teacher
 from compressor.training.trainer import Trainer
 from compressor.vector_quantization import TrainedCodewords, VectorAssignment, input_moments, quantize_vectors
@@ -150,6 +151,10 @@ class Compression:
         )
 
     @property
+    def _samples(self) -> Samples:
+        return Samples(self.data.images, self.card.preprocessing)
+
+    @property
     def _together(self) -> bool:
         return self.recipe.share.codebooks == "network"
 
@@ -202,13 +207,15 @@ class Compression:
         self._say(name, result.holdout_accuracy)
 
     def _prune(self, one: Round) -> Callable[[Path], None]:
-        shape = self.card.preprocessing.input_shape
-        return lambda checkpoint: self._train(one.name, self.recipe.retrain, one.begin(self.network, shape), checkpoint)
+        def work(checkpoint: Path) -> None:
+            self._train(one.name, self.recipe.retrain, one.begin(self.network, self._samples), checkpoint)
+
+        return work
 
     def _share(self, checkpoint: Path) -> None:
         done: frozenset[str] = frozenset()
         if self.recipe.vectors is not None:
-            moments = input_moments(self.network, self.data.images, self.card.preprocessing)
+            moments = input_moments(self.network, self._samples)
             assignment = quantize_vectors(self.network, self.recipe.vectors, moments, self.recipe.seed)
             assignment.save(self.folder.path / VECTORS)
             done = assignment.layers

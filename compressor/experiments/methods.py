@@ -131,6 +131,7 @@ METHODS: dict[str, Experiment] = {
         _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), 0.3, 0.16, 0.018),
         _digits_prm("file", Aim("231x, of weights", accuracy=0.99, file_ratio=231), 0.5, 0.42, 0.045),
         _digits_filters("l1", end=0.0),
+        _digits_filters("nisp"),
         _digits_filters("sfp"),
         _digits_filters("group-lasso", strength=0.001),
         _digits_filters("admm"),

@@ -12,6 +12,7 @@ from compressor.pruning.recipe import PruneRecipe
 from compressor.pruning.scores import SCORES
 from compressor.pruning.threshold import threshold_masks
 from compressor.training.constraint import Constraint, Unconstrained
+from compressor.training.samples import Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class PruningRound:
     recipe: PruneRecipe
     quality_scale: float = 1.0
 
-    def begin(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Constraint:
+    def begin(self, network: nn.Module, samples: Samples) -> Constraint:
         """Prune by the threshold now, or set up the gradual schedule; the weights stay on their device."""
         recipe = self.recipe
         if recipe.method == "none":
@@ -36,7 +37,7 @@ class PruningRound:
                 refresh_steps=recipe.refresh_steps,
                 floors=recipe.floors,
                 score=score,
-                pixels=output_pixels(network, input_shape) if score.wants_pixels else None,
+                pixels=output_pixels(network, samples.input_shape) if score.wants_pixels else None,
             )
         masks = threshold_masks(network, recipe.quality, self.quality_scale)
         apply_masks(dict(prunable_parameters(network)), masks)

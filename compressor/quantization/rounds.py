@@ -6,6 +6,7 @@ from torch import nn
 
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.quantization.straight_through import StraightThrough
+from compressor.training.samples import Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,6 @@ class QuantizeRound:
     name: str
     recipe: QuantizeRecipe
 
-    def begin(self, network: nn.Module, input_shape: tuple[int, int, int]) -> StraightThrough:
+    def begin(self, network: nn.Module, samples: Samples) -> StraightThrough:
         """Quantize the network, and train it so."""
         return StraightThrough(network, self.recipe)

@@ -6,7 +6,7 @@ from compressor.errors import RecipeError
 from compressor.layer_rules import LayerRules, check_rules
 from compressor.structured.groups import KINDS
 
-METHODS = ("l1", "sfp", "group-lasso", "admm", "fcf")
+METHODS = ("l1", "nisp", "sfp", "group-lasso", "admm", "fcf")
 BLOCKS: LayerRules = (("first", 1.0), ("last", 1.0), ("*shortcut*", 1.0), ("*", 0.5))
 
 
@@ -15,9 +15,10 @@ class StructuredRecipe:
     """Which groups of weights go, and how they are found.
 
     Attributes:
-        method: `l1` (at once, by the sum of magnitudes: Li et al. 2017), `sfp` (set to zero again and again, free to
-            come back: He et al. 2018), `group-lasso` (SSL, Wen et al. 2016), `admm` (Ma et al. 2019) or `fcf`
-            (factorized filters, Li et al. 2019; filters only).
+        method: `l1` (at once, by the sum of magnitudes: Li et al. 2017), `nisp` (at once, whatever `end` says, by
+            importance propagated from the final responses: Yu et al. 2018; filters only), `sfp` (set to zero again and
+            again, free to come back: He et al. 2018), `group-lasso` (SSL, Wen et al. 2016), `admm` (Ma et al. 2019) or
+            `fcf` (factorized filters, Li et al. 2019; filters only).
         kinds: one round for each, in order: `filters`, `channels` or `columns`; what went stays away.
         kept: the share of each layer's groups that stays; 1 leaves a layer alone.
         end: the share of the run after which the choice is made and only what is left trains.
@@ -43,8 +44,8 @@ class StructuredRecipe:
             raise RecipeError(f"structured method {self.method!r}, must be one of {', '.join(METHODS)}")
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise RecipeError(f"kinds {self.kinds}, must be of {', '.join(KINDS)}")
-        if self.method == "fcf" and self.kinds != ("filters",):
-            raise RecipeError(f"kinds {self.kinds}, must be filters alone for fcf")
+        if self.method in {"fcf", "nisp"} and self.kinds != ("filters",):
+            raise RecipeError(f"kinds {self.kinds}, must be filters alone for {self.method}")
         check_rules("kept", self.kept, 0.0, 1.0)
         if not 0 <= self.end <= 0.99:
             raise RecipeError(f"end = {self.end}, must be in 0..0.99")

@@ -8,8 +8,11 @@ from torch import nn
 from compressor.structured.admm import StructuredAdmm
 from compressor.structured.baselines import GroupLasso, LargestByL1, SoftFilters
 from compressor.structured.factorized import FactorizedFilters
+from compressor.structured.nisp import ImportantFilters
+from compressor.structured.propagation import filter_importance
 from compressor.structured.recipe import StructuredRecipe
 from compressor.structured.search import StructuredSearch
+from compressor.training.samples import Samples
 
 _SEARCHES = {"l1": LargestByL1, "sfp": SoftFilters, "group-lasso": GroupLasso, "admm": StructuredAdmm}
 
@@ -23,10 +26,13 @@ class StructuredRound:
     kind: str
     rate_at: Callable[[float], float]
 
-    def begin(self, network: nn.Module, input_shape: tuple[int, int, int]) -> StructuredSearch:
+    def begin(self, network: nn.Module, samples: Samples) -> StructuredSearch:
         """The search over a network that has been trained; what an earlier round zeroed stays zero."""
         if self.recipe.method == "fcf":
             return FactorizedFilters(network, self.recipe, self.rate_at).begin(network)
+        if self.recipe.method == "nisp":
+            importance = filter_importance(network, samples)
+            return ImportantFilters(network, self.recipe, self.kind, importance).begin(network)
         return _SEARCHES[self.recipe.method](network, self.recipe, self.kind).begin(network)
 
 

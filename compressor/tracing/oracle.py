@@ -25,12 +25,21 @@ class Oracle(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits float32 [batch, classes] of normalised pictures [batch, channels, height, width]."""
+        return self.value(images, len(self.graph.nodes))
+
+    def value(self, images: Tensor, number: int) -> Tensor:
+        """The graph's value of that number, float32 [batch, ...]; 0 is the pictures, i what node i - 1 makes."""
         values = [images]
-        for node in self.graph.nodes:
+        for node in self.graph.nodes[:number]:
             inputs = [values[value] for value in node.values]
             constants = {role: self.constants[index] for role, index in node.tensor_roles()}
-            values.append(_RUN[node.operator](node, inputs, constants))
-        return values[-1]
+            values.append(run_node(node, inputs, constants))
+        return values[number]
+
+
+def run_node(node: Node, inputs: list[Tensor], constants: dict[str, Tensor]) -> Tensor:
+    """What one node makes of its inputs [batch, ...] and its constants by role."""
+    return _RUN[node.operator](node, inputs, constants)
 
 
 def _pad(image: Tensor, pads: tuple[int, ...], value: float = 0.0) -> Tensor:

@@ -5,16 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from compressor.data.images import ImageSet
 from compressor.pruning.masks import prunable_parameters
-from compressor.training.evaluation import normalise
-from model_store.preprocessing import Preprocessing
+from compressor.training.samples import Samples
 
 PICTURES, BATCH = 2000, 250
 
 
 @torch.no_grad()
-def input_moments(network: nn.Module, images: ImageSet, preprocessing: Preprocessing) -> dict[str, Tensor]:
+def input_moments(network: nn.Module, samples: Samples) -> dict[str, Tensor]:
     """Mean square of each input channel (or feature) of every convolution and linear layer, float64 [inputs].
 
     By the weight's name, over the first pictures, unaugmented. The error of a layer's output is to first order the
@@ -30,14 +28,14 @@ def input_moments(network: nn.Module, images: ImageSet, preprocessing: Preproces
     training, device = network.training, next(network.parameters()).device
     network.eval()
     try:
-        batches = images.pixels[:PICTURES].split(BATCH)
-        for pixels in batches:
-            network(normalise(pixels.to(device), preprocessing))
+        for images in samples.batches(PICTURES, BATCH):
+            network(images.to(device))
     finally:
         for hook in hooks:
             hook.remove()
         network.train(training)
-    return {name: total / len(batches) for name, total in sums.items()}
+    batches = -(-min(PICTURES, len(samples.images)) // BATCH)
+    return {name: total / batches for name, total in sums.items()}
 
 
 def _adding(name: str, sums: dict[str, Tensor]) -> Callable[..., None]:

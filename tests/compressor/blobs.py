@@ -12,6 +12,7 @@ from compressor.data.augmentation import Augmentation
 from compressor.data.images import ImageSet
 from compressor.networks.card import NetworkCard
 from compressor.training.recipe import TrainRecipe
+from compressor.training.samples import Samples
 from model_store.preprocessing import Preprocessing
 
 CLASSES = ("bar", "dot", "pole")
@@ -74,6 +75,9 @@ def draw(count: int, seed: int, side: int = 8, noise: int = 60) -> ImageSet:
         columns = slice(None) if label == 0 else slice(*(column + (line if label == 2 else dot)))
         picture[rows, columns] = random.integers(170, 256)
     return ImageSet(torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64)), CLASSES)
+
+
+TINY_SAMPLES = Samples(draw(64, 1), TINY_PREPROCESSING)
 
 
 def write_pictures(folder: Path, images: ImageSet, split: str) -> None:

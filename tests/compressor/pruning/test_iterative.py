@@ -11,7 +11,7 @@ from compressor.pruning.recipe import PruneRecipe
 from compressor.pruning.scores import SCORES
 from compressor.pruning.threshold import threshold_masks
 from compressor.training.constraint import Unconstrained
-from tests.compressor.blobs import same_state, tiny_network
+from tests.compressor.blobs import TINY_SAMPLES, same_state, tiny_network
 
 THRESHOLD = PruneRecipe(method="threshold", quality=(("first", 0.3), ("*", 1.2)), rounds=3)
 
@@ -21,7 +21,7 @@ def test_gradual_pruning_is_one_round_with_the_recipes_schedule() -> None:
     recipe = PruneRecipe(sparsity=0.6, begin=0.1, end=0.7, refresh_steps=7, score="lamp", floors=floors, rounds=5)
     (only,) = pruning_rounds(recipe)
     network = tiny_network()
-    constraint = only.begin(network, (1, 8, 8))
+    constraint = only.begin(network, TINY_SAMPLES)
     assert only.name == "prune"
     assert isinstance(constraint, GradualPruning)
     assert constraint.schedule == CubicSchedule(0.6, 0.1, 0.7)
@@ -34,7 +34,7 @@ def test_no_pruning_is_one_plain_round() -> None:
     (only,) = pruning_rounds(PruneRecipe(method="none"))
     network = tiny_network()
     assert only.name == "retrain"
-    assert isinstance(only.begin(network, (1, 8, 8)), Unconstrained)
+    assert isinstance(only.begin(network, TINY_SAMPLES), Unconstrained)
     assert same_state(network, tiny_network())
 
 
@@ -51,7 +51,7 @@ def test_a_threshold_round_prunes_at_once_and_keeps_the_other_values() -> None:
     (only,) = pruning_rounds(PruneRecipe(method="threshold", quality=THRESHOLD.quality))
     network, dense = tiny_network(), tiny_network()
     expected = threshold_masks(dense, THRESHOLD.quality)
-    constraint = only.begin(network, (1, 8, 8))
+    constraint = only.begin(network, TINY_SAMPLES)
     assert isinstance(constraint, FixedMasks)
     for name, weight in prunable_parameters(network).items():
         assert torch.equal(constraint.masks[name], expected[name])
@@ -64,7 +64,7 @@ def test_every_round_prunes_more_and_revives_nothing() -> None:
     masks = nonzero_masks(network)
     sparsities = [sparsity_of(masks)]
     for each in pruning_rounds(THRESHOLD):
-        each.begin(network, (1, 8, 8))
+        each.begin(network, TINY_SAMPLES)
         after = nonzero_masks(network)
         assert not any((after[name] & ~masks[name]).any() for name in masks)
         masks = after
@@ -78,6 +78,6 @@ def test_every_round_prunes_more_and_revives_nothing() -> None:
 )
 def test_only_a_score_per_operation_looks_at_output_pixels(score: str, pixels: dict[str, int]) -> None:
     (only,) = pruning_rounds(PruneRecipe(sparsity=0.6, score=score))
-    constraint = only.begin(tiny_network(), (1, 8, 8))
+    constraint = only.begin(tiny_network(), TINY_SAMPLES)
     assert isinstance(constraint, GradualPruning)
     assert constraint.pixels == pixels

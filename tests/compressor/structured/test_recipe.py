@@ -9,7 +9,7 @@ from compressor.structured.recipe import StructuredRecipe
 from tests.compressor.toys import exactly
 
 AMISS: list[tuple[dict[str, Any], str]] = [
-    ({"method": "nisp"}, "structured method 'nisp', must be one of l1, sfp, group-lasso, admm, fcf"),
+    ({"method": "slim"}, "structured method 'slim', must be one of l1, nisp, sfp, group-lasso, admm, fcf"),
     ({"kinds": ()}, "kinds (), must be of filters, channels, columns"),
     ({"kinds": ("rows",)}, "kinds ('rows',), must be of filters, channels, columns"),
     ({"method": "fcf", "kinds": ("columns",)}, "kinds ('columns',), must be filters alone for fcf"),

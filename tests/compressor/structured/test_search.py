@@ -13,7 +13,7 @@ from compressor.structured.recipe import METHODS, StructuredRecipe
 from compressor.structured.rounds import structured_rounds
 from compressor.structured.search import StructuredSearch
 from compressor.training.trainer import Trainer
-from tests.compressor.blobs import TINY_PREPROCESSING, draw, quick_training, tiny_network
+from tests.compressor.blobs import TINY_PREPROCESSING, TINY_SAMPLES, draw, quick_training, tiny_network
 from tests.compressor.resuming import check_resumed_run_repeats
 from tests.compressor.toys import exactly
 
@@ -29,7 +29,7 @@ def layer() -> nn.Linear:
 
 
 def search(network: nn.Module, recipe: StructuredRecipe) -> StructuredSearch:
-    return next(structured_rounds(recipe, lambda progress: 0.1)).begin(network, (1, 8, 8))
+    return next(structured_rounds(recipe, lambda progress: 0.1)).begin(network, TINY_SAMPLES)
 
 
 def step(constraint: StructuredSearch, network: nn.Linear, gradient: Tensor, progress: float) -> Tensor:
@@ -136,7 +136,7 @@ def test_columns_then_filters_leave_what_both_rounds_keep() -> None:
     recipe = StructuredRecipe("l1", ("columns", "filters"), kept=(("last", 1.0), ("*", 0.5)), end=0.0)
     names = []
     for one in structured_rounds(recipe, lambda progress: 0.1):
-        one.begin(network, (1, 8, 8))
+        one.begin(network, TINY_SAMPLES)
         names.append(one.name)
     weight = network.conv2.weight.detach()
     assert names == ["prune-columns", "prune-filters"]
@@ -150,7 +150,7 @@ def test_what_is_trained_learns_and_has_the_structure(method: str) -> None:
     network = tiny_network()
     recipe = quick_training(epochs=8)
     rounds = StructuredRecipe(method, kept=(("last", 1.0), ("*", 0.5)), refresh_steps=3)
-    constraint = next(structured_rounds(rounds, recipe.learning_rate_at)).begin(network, (1, 8, 8))
+    constraint = next(structured_rounds(rounds, recipe.learning_rate_at)).begin(network, TINY_SAMPLES)
     trained = Trainer(network, TINY_PREPROCESSING, recipe, constraint=constraint, progress=False).fit(
         draw(192, 1), draw(60, 2)
     )
@@ -167,6 +167,6 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(method: str, steps: int, tmp
         tmp_path,
         recipe,
         tiny_network,
-        lambda network: next(structured_rounds(rounds, recipe.learning_rate_at)).begin(network, (1, 8, 8)),
+        lambda network: next(structured_rounds(rounds, recipe.learning_rate_at)).begin(network, TINY_SAMPLES),
         steps=steps,
     )

@@ -25,9 +25,17 @@ from compressor.vector_quantization import (
 )
 from model_store.tensors import SharedTensor
 from model_store.vectors import VectorTensor
-from tests.compressor.blobs import TINY_CARD, TINY_PREPROCESSING, TinyNetwork, draw, quick_training, tiny_network
+from tests.compressor.blobs import (
+    TINY_CARD,
+    TINY_PREPROCESSING,
+    TINY_SAMPLES,
+    TinyNetwork,
+    draw,
+    quick_training,
+    tiny_network,
+)
 
-IMAGES = draw(64, 1)
+IMAGES = TINY_SAMPLES.images
 MIDDLE: LayerRules = (("conv2", 6), ("*", 0))
 PQ = VectorRecipe("pq", (("*", 9),), MIDDLE)
 RQ = VectorRecipe("rq", (("*", 9),), MIDDLE, stages=3)
@@ -35,7 +43,7 @@ RQ = VectorRecipe("rq", (("*", 9),), MIDDLE, stages=3)
 
 def quantized(recipe: VectorRecipe, seed: int = 0) -> tuple[TinyNetwork, VectorAssignment]:
     network = tiny_network(seed)
-    moments = input_moments(network, IMAGES, TINY_PREPROCESSING)
+    moments = input_moments(network, TINY_SAMPLES)
     return network, quantize_vectors(network, recipe, moments, seed)
 
 
@@ -97,7 +105,7 @@ def test_vectors_that_are_zero_stay_zero_and_have_a_codeword_of_their_own() -> N
     network = tiny_network()
     with torch.no_grad():
         network.conv2.weight[:, 2] = 0
-    assignment = quantize_vectors(network, RQ, input_moments(network, IMAGES, TINY_PREPROCESSING), 0)
+    assignment = quantize_vectors(network, RQ, input_moments(network, TINY_SAMPLES), 0)
     assert not network.conv2.weight[:, 2].any()
     gradients = {"conv2.weight": torch.ones(8, 6, 3, 3)}
     assignment.groups[0].project(gradients)
@@ -152,7 +160,7 @@ def test_an_assignment_is_saved_and_read_back(tmp_path: Path) -> None:
 @torch.no_grad()
 def test_moments_are_the_mean_squares_of_what_each_layer_sees() -> None:
     network = tiny_network()
-    moments = input_moments(network, IMAGES, TINY_PREPROCESSING)
+    moments = input_moments(network, TINY_SAMPLES)
     seen: dict[str, torch.Tensor] = {}
     network.eval()
     network.linear.register_forward_hook(lambda module, inputs, output: seen.update(linear=inputs[0]))
