@@ -59,6 +59,7 @@ class Settings:
     parallel_batches: int = _option(1, "runs of the engine at once, of different models, each on --threads threads")
     queue_limit: int = _option(64, "most pictures waiting for one version of a model; more are refused with 503")
     request_limit: int = _option(128, "most predictions in the house, uploads included; more are refused with 503")
+    refusals_per_s: int = _option(500, "refusals a second for want of room; more wait for theirs, about a second")
     preload: str = _option("all", "loaded at start: all (models, their latest version), none, or MODEL[:VERSION],...")
     max_resident_bytes: int = _option(1 << 30, "most bytes that loaded models hold; those used longest ago go first")
     poll_s: float = _option(2.0, "how often the store is looked at for new versions; 0 for never")
@@ -125,6 +126,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("parallel_batches", 1, 64),
     ("queue_limit", 1, 65_536),
     ("request_limit", 1, 65_536),
+    ("refusals_per_s", 0, 1_000_000),
     ("max_resident_bytes", 1, 1 << 50),
     ("poll_s", 0, 86_400),
     ("head_timeout_s", 0.01, 3600),

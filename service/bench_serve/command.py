@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.json and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
             raise BenchError(f'"{options.json}": must be a file in a folder that exists')
         command = shlex.join(["python", "-m", "service", "bench-serve", *arguments])
-        factors = (2.0, 5.0, 10.0) if options.overload else ()
+        factors = (1.0, 2.0, 5.0, 10.0) if options.overload else ()
         job = Job(
             options.bundle, options.connections, options.rounds, options.turn_s, options.seed, factors, command,
             options.flood_s, options.overload_peers, options.bentoml_python,
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each service (default 5)")
     parser.add_argument("--turn-s", type=int, default=3, help="whole seconds of each (default 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the pictures (default 0)")
-    parser.add_argument("--overload", action="store_true", help="then 2, 5 and 10 times what each can answer")
+    parser.add_argument("--overload", action="store_true", help="then 1, 2, 5 and 10 times what each can answer")
     parser.add_argument("--flood-s", type=float, default=3.0, help="seconds of each of those (default 3)")
     parser.add_argument(
         "--overload-peers", action=argparse.BooleanOptionalAction, default=True, help="whether the others are too"

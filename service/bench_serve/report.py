@@ -28,7 +28,8 @@ processor behind nginx, as docs/scaling.md has it.
   all processes of the service, after that answer."""
 OVERLOAD = """More requests than the service can answer: sent when they are due, at multiples of its requests/s with the
 most connections above. *p99* is of accepted requests, from when they were due, so what the client itself lags behind
-counts; *broken* had no answer within 5 s, *unsent* no connection. *accepted/s* counts until the last of them was
+counts; *broken* had no answer within 5 s; *unsent* found none of the client's 512 connections free when it was due,
+as refused requests wait for their answer (`--refusals-per-s`). *accepted/s* counts until the last of them was
 answered or given up. *recovery*: from the end to the first round of 0.5 s in which every request, at half of the
 requests/s, is accepted."""
 

@@ -5,12 +5,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from service.comparisons import Answer
 from service.correlation import Listener, RequestRecord, log_request, request_id_of
 from service.engine.plan import Array
 from service.errors import Draining, Overloaded, RequestError
 from service.express.heads import Head
+from service.express.pacing import Pace
 from service.inference import Outcome, Ticket, engine_failed
 from service.models import LoadedModel
 from service.pictures import is_small, read_picture
@@ -29,6 +31,7 @@ class Express:
         """Args: `listener` is told of each request that has ended."""
         self.parts = parts
         self.listener = listener
+        self.pace = Pace(parts.settings.refusals_per_s)
         self._due: deque[tuple[float, Answering]] = deque()  # (in the loop's time, who waits), the first one first
         self._watching = False
 
@@ -53,8 +56,10 @@ class Express:
             answering.admit()
             picture = read_picture(body, model.preprocessing, parts.settings.max_pixels)
             answering.queue(picture)
-        except (Overloaded, Draining) as error:
-            answering.refuse(error)
+        except Overloaded as error:
+            answering.refuse(error, self.pace.follow)
+        except Draining as error:
+            answering.refuse(error, asyncio.get_running_loop().call_soon)
         except (RequestError, MemoryError):  # the picture's fault, or no room for it: the long way says so
             answering.leave()
             return None
@@ -92,6 +97,7 @@ class Answering:
     picture: Array | None = None
     ticket: Ticket | None = None
     admitted: bool = False
+    holds_model: bool = True
     ended: bool = False
 
     def admit(self) -> None:
@@ -109,9 +115,11 @@ class Answering:
         self.ticket = parts.queue.submit(self.model.plan, picture, self._answer)
         self.express.expect(self)
 
-    def refuse(self, error: RequestError) -> None:
-        """Answer with a problem, once the connection knows of this request."""
-        asyncio.get_running_loop().call_soon(self._fail, error)
+    def refuse(self, error: RequestError, follow: Callable[[Callable[[], object]], object]) -> None:
+        """Answer with a problem, when `follow` says, which is once the connection knows of this request. Until then
+        it takes no one's place."""
+        self._give_back()
+        follow(partial(self._fail, error))
 
     def expire(self) -> None:
         """The time that an answer may take is over."""
@@ -126,12 +134,17 @@ class Answering:
     def leave(self) -> None:
         """Give everything back, as if this request had never been here."""
         self.ended = True
+        self._give_back()
+
+    def _give_back(self) -> None:
         if self.ticket is not None:
             self.express.parts.queue.withdraw(self.ticket)
         self.picture = self.ticket = None  # whoever still has this must not hold a picture for it
         if self.admitted:
             self.express.parts.predictor.dismiss()
-        self.express.parts.models.release(self.model)
+        if self.holds_model:
+            self.express.parts.models.release(self.model)
+        self.admitted = self.holds_model = False
 
     def _answer(self, outcome: Outcome | None) -> None:
         if self.ended:

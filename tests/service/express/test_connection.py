@@ -153,6 +153,25 @@ def test_more_than_there_is_room_for_is_refused_before_it_costs_anything(
     run(main())
 
 
+def test_refusals_beyond_the_pace_wait_for_their_turn_and_take_no_ones_place(settings: Settings, gate: Gate) -> None:
+    async def main() -> None:
+        async with listening(replace(settings, queue_limit=1, request_limit=8, refusals_per_s=1)) as running:
+            accepted = [asyncio.create_task(running.ask())]
+            await until(gate.entered.is_set)
+            accepted.append(asyncio.create_task(running.ask()))
+            await until(lambda: running.parts.queue.depth == 1)
+            refused = [asyncio.create_task(running.ask()) for _ in range(5)]
+            pace = running.connections[0].express.pace  # type: ignore[union-attr]
+            await until(lambda: pace.waiting >= 4)
+            assert running.parts.predictor.in_flight == 2
+            gate.open.set()
+            assert [(await each).status for each in accepted] == [200, 200]
+            assert [(await each).status for each in refused] == [503] * 5
+            assert 'csrve_requests_rejected_total{reason="overloaded"} 5.0' in running.metrics()
+
+    run(main())
+
+
 def test_a_house_that_is_full_refuses(settings: Settings, gate: Gate) -> None:
     async def main() -> None:
         async with listening(replace(settings, request_limit=1)) as running:
