@@ -53,7 +53,7 @@ def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
             codes = streams[0][positions] - np.uint16(1)
         else:
             positions, codes = next(placed) or scan_in_numpy(_scan_of(tensor, streams), place)
-        tensors.append(SharedTensor(tensor.shape, positions, codes, codebook))
+        tensors.append(SharedTensor.checked(tensor.shape, positions, codes, codebook))
     return tuple(tensors)
 
 

@@ -3,7 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from model_store.bundle import decode_bundle
 from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Identity, Layout
 from model_store.decoder import decode_tensors
 from model_store.errors import MalformedBundle
@@ -11,7 +14,9 @@ from model_store.graph import Graph, Node
 from model_store.huffman import HuffmanTable
 from model_store.lanes import encode_stream
 from model_store.preprocessing import Preprocessing
+from model_store.serialization import serialize
 from model_store.tensors import FloatTensor, SharedTensor
+from tests.model_store.generation import random_bundle, random_coding
 
 IDENTITY = Identity("net", Preprocessing(1, 1, (0.0,), (1.0,)), ("a",), 1, 1)
 BOOK = np.array([-1, 0.5], np.float16)
@@ -80,3 +85,11 @@ def test_plain_values_are_read_little_endian() -> None:
 def test_what_does_not_decode_is_refused_by_the_tensors_name(tensor: CodedTensor, message: str) -> None:
     with pytest.raises(MalformedBundle, match=f"^{re.escape(f'tensor {chr(34)}fc.weight{chr(34)}: {message}')}$"):
         decode_tensors(coded(tensor))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=60)
+def test_what_the_decoder_does_not_check_again_holds(seed: int) -> None:
+    for tensor in decode_bundle(serialize(random_coding(random_bundle(seed), seed))).tensors:
+        if isinstance(tensor, SharedTensor):
+            SharedTensor(tensor.shape, tensor.positions, tensor.codes, tensor.codebook)
