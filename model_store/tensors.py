@@ -78,7 +78,7 @@ class SharedTensor:
     def checked(
         cls, shape: tuple[int, ...], positions: np.ndarray, codes: np.ndarray, codebook: np.ndarray
     ) -> "SharedTensor":
-        """One whose fields the decoder has checked as it made them: half a million positions are not looked at again."""
+        """One whose fields the decoder has checked as it made them: they are not looked at again."""
         tensor = object.__new__(cls)
         for name, value in (("shape", shape), ("positions", positions), ("codes", codes), ("codebook", codebook)):
             object.__setattr__(tensor, name, value)
