@@ -12,6 +12,7 @@ from model_store.description import render_table
 from model_store.lanes import decode_streams
 from model_store.serialization import parse
 from model_store.tensors import SharedTensor
+from model_store.vectors import VectorTensor
 
 STREAMS = ("indices", "values")
 OTHER = {"huffman": "arithmetic", "arithmetic": "huffman"}
@@ -68,6 +69,9 @@ def _entropies(coded: CodedBundle, bundle: Bundle) -> dict[tuple[str, str], floa
     names = coded.graph.tensor_names()
     entropies: dict[tuple[str, str], float] = {}
     for index, (tensor, decoded) in enumerate(zip(coded.tensors, bundle.tensors, strict=True)):
+        if isinstance(decoded, VectorTensor):  # one stream a stage, told as one
+            layer = names[index].rpartition(".")[0]
+            entropies[layer, STREAMS[-1]] = sum(entropy_bytes(np.bincount(codes)) for codes in decoded.codes)
         if not isinstance(decoded, SharedTensor):
             continue
         if isinstance(tensor, CodedContexts):

@@ -7,7 +7,8 @@ from model_store.accounting import account
 from model_store.bundle import encode_bundle
 from model_store.serialization import serialize
 from model_store.stream_costs import StreamCost, entropy_bytes, render_stream_costs, stream_costs
-from tests.model_store.examples import residual_bundle, smallest_bundle
+from model_store.vectors import VectorTensor
+from tests.model_store.examples import residual_bundle, smallest_bundle, with_vectors
 from tests.model_store.generation import random_bundle, random_coding
 from tests.model_store.sample_bundles import tiny_bundle
 
@@ -65,3 +66,15 @@ def test_the_table_has_a_line_a_stream_and_two_totals() -> None:
     assert len(lines) == 1 + len(costs) + 2
     assert lines[-1].split()[:2] == ["total", "values"]
     assert int(lines[-1].split()[2]) == sum(cost.size_bytes for cost in costs if cost.stream == "values")
+
+
+def test_stages_of_vectors_are_told_as_one_stream_at_their_entropy() -> None:
+    bundle = with_vectors(residual_bundle(3))
+    costs = {cost.layer: cost for cost in stream_costs(encode_bundle(bundle))}
+    names = bundle.graph.tensor_names()
+    vectors = {names[i].rpartition(".")[0]: t for i, t in enumerate(bundle.tensors) if isinstance(t, VectorTensor)}
+    assert costs.keys() == vectors.keys()
+    for layer, tensor in vectors.items():
+        assert costs[layer].stream == "values"
+        assert costs[layer].entropy_bytes == pytest.approx(sum(entropy_bytes(np.bincount(c)) for c in tensor.codes))
+        assert costs[layer].size_bytes >= costs[layer].entropy_bytes
