@@ -28,6 +28,7 @@ from service.oip.backend import Backend
 from service.oip.inference import Inferences
 from service.oip.schemas import REQUEST_SHAPES
 from service.oip.statistics import Statistics
+from service.pacing import Pace
 from service.pictures import limit_pixels
 from service.predictions import Predictor
 from service.problems import Problem, ProtocolProblem, answer_crash, install_handlers
@@ -131,7 +132,8 @@ def _build_parts(settings: Settings, tracing: "Tracing | None") -> Application:
     backend = Backend(settings, store, models, answers, predictor)
     statistics = Statistics()
     protocol = Protocol(backend, statistics, Inferences(backend, statistics))
-    return Application(settings, metrics, models, queue, comparisons, predictor, lifecycle, protocol)
+    refusals = Pace(settings.refusals_per_s)
+    return Application(settings, metrics, models, queue, comparisons, predictor, lifecycle, protocol, refusals)
 
 
 def _check_splits(settings: Settings, models: Models) -> None:

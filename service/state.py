@@ -12,6 +12,7 @@ from service.models import Models
 from service.oip.backend import Backend
 from service.oip.inference import Inferences
 from service.oip.statistics import Statistics
+from service.pacing import Pace
 from service.predictions import Predictor
 from service.settings import Settings
 
@@ -37,6 +38,7 @@ class Application:
     predictor: Predictor
     lifecycle: Lifecycle
     protocol: Protocol
+    refusals: Pace
 
 
 async def application(request: Request) -> Application:

@@ -12,7 +12,6 @@ from service.correlation import Listener, RequestRecord, log_request, request_id
 from service.engine.plan import Array
 from service.errors import Draining, Overloaded, RequestError
 from service.express.heads import Head
-from service.express.pacing import Pace
 from service.inference import Outcome, Ticket, engine_failed
 from service.models import LoadedModel
 from service.pictures import is_small, read_picture
@@ -31,7 +30,6 @@ class Express:
         """Args: `listener` is told of each request that has ended."""
         self.parts = parts
         self.listener = listener
-        self.pace = Pace(parts.settings.refusals_per_s)
         self._due: deque[tuple[float, Answering]] = deque()  # (in the loop's time, who waits), the first one first
         self._watching = False
 
@@ -57,7 +55,7 @@ class Express:
             picture = read_picture(body, model.preprocessing, parts.settings.max_pixels)
             answering.queue(picture)
         except Overloaded as error:
-            answering.refuse(error, self.pace.follow)
+            answering.refuse(error, parts.refusals.follow)
         except Draining as error:
             answering.refuse(error, asyncio.get_running_loop().call_soon)
         except (RequestError, MemoryError):  # the picture's fault, or no room for it: the long way says so

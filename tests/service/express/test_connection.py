@@ -161,8 +161,7 @@ def test_refusals_beyond_the_pace_wait_for_their_turn_and_take_no_ones_place(set
             accepted.append(asyncio.create_task(running.ask()))
             await until(lambda: running.parts.queue.depth == 1)
             refused = [asyncio.create_task(running.ask()) for _ in range(5)]
-            pace = running.connections[0].express.pace  # type: ignore[union-attr]
-            await until(lambda: pace.waiting >= 4)
+            await until(lambda: running.parts.refusals.waiting >= 4)
             assert running.parts.predictor.in_flight == 2
             gate.open.set()
             assert [(await each).status for each in accepted] == [200, 200]

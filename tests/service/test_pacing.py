@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.express.pacing import LONGEST_S, TICK_S, USUAL_S, Pace
+from service.pacing import LONGEST_S, TICK_S, USUAL_S, Pace
 
 
 class Clock:
@@ -100,3 +100,17 @@ def test_a_rate_of_0_lets_all_through(clock: Clock) -> None:
         pace.follow(lambda: done.append(0))
     clock.pass_time(0.0)
     assert len(done) == 5000
+
+
+def test_a_turn_is_awaited_in_the_same_row_and_may_be_given_up() -> None:
+    async def main() -> None:
+        pace, done = Pace(100), list[int]()
+        waiting = [asyncio.create_task(pace.turn()) for _ in range(5)]
+        for task in waiting:
+            task.add_done_callback(lambda task: done.append(task.cancelled()))
+        await asyncio.sleep(0)
+        waiting[-1].cancel()
+        await asyncio.wait(waiting)
+        assert sorted(done) == [False] * 4 + [True]
+
+    asyncio.run(main())

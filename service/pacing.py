@@ -46,6 +46,12 @@ class Pace:
             loop.call_later(TICK_S, self._run, loop)
         self._waiting.append((loop.time() + LONGEST_S, action))
 
+    async def turn(self) -> None:
+        """Wait as `follow` makes an action wait."""
+        come = asyncio.Event()
+        self.follow(come.set)
+        await come.wait()
+
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         self._fill(loop.time())
         self._allowance = max(self._allowance, len(self._waiting) * TICK_S / USUAL_S)
