@@ -116,7 +116,8 @@ def normalise(picture: Image.Image | npt.NDArray[np.uint8], preprocessing: Prepr
     pixels = np.asarray(picture).reshape(preprocessing.height, preprocessing.width, -1)
     planes = np.empty(preprocessing.input_shape, dtype=np.float32)
     for channel, plane in enumerate(planes):
-        _normal_bytes(preprocessing.mean[channel], preprocessing.std[channel]).take(pixels[:, :, channel], out=plane)
+        table = _normal_bytes(preprocessing.mean[channel], preprocessing.std[channel])
+        table.take(pixels[:, :, channel], out=plane, mode="clip")  # no byte is past 255; "raise" would buffer
     return planes
 
 
