@@ -101,4 +101,6 @@ def method_of(record: Fields) -> str:
         parts.append(recipe["quantize"]["method"])
     else:
         parts += _PRUNING.get(recipe.get("prune", {}).get("method"), [])
+    if recipe.get("vectors"):
+        parts.append(recipe["vectors"]["method"])
     return " + ".join(parts) or "sharing alone"

@@ -63,6 +63,8 @@ def test_methods_have_names() -> None:
     assert method_of({"recipe": {"prune": {"method": "gradual"}}}) == "weights"
     assert method_of({"recipe": {"prune": {"method": "threshold"}}}) == "thresholds"
     assert method_of({"recipe": none | {"quantize": {"method": "ttq"}}}) == "ttq"
+    assert method_of({"recipe": none | {"vectors": {"method": "rq"}}}) == "rq"
+    assert method_of({"recipe": none | {"structure": {"method": "nisp"}, "vectors": {"method": "pq"}}}) == "nisp + pq"
     assert (
         method_of({"recipe": none | {"structure": {"method": "admm"}, "factorize": {"energy": 1}}}) == "low rank + admm"
     )
