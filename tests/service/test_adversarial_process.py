@@ -193,7 +193,7 @@ def test_v12_a_signal_while_models_load_ends_the_process(published: Path) -> Non
 
 def test_v13_where_memory_runs_out_requests_get_503_and_the_process_goes_on(published: Path) -> None:
     large = blank_png(6000, 6000)  # 108 MB of pixels
-    with serving(published, "--default-model", "colour", "--max-pixels", "40000000") as service:
+    with serving(published, "--default-model", "colour", "--max-pixels", "40000000", "--deadline-s", "60") as service:
         assert predict(service) == 200
         status = Path(f"/proc/{service.process.pid}/status").read_text()
         size = int(next(line for line in status.splitlines() if line.startswith("VmSize")).split()[1]) * 1024
