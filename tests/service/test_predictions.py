@@ -92,6 +92,28 @@ def test_more_than_the_queue_holds_is_503_and_the_rest_is_answered(settings: Set
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+def test_refusals_beyond_the_pace_wait_and_hold_no_place(settings: Settings, gate: Gate) -> None:
+    async def main() -> None:
+        async with app.router.lifespan_context(app):
+            parts = parts_of(app)
+            answered = [asyncio.create_task(post(app))]
+            while not gate.entered.is_set():
+                await asyncio.sleep(0.005)
+            answered.append(asyncio.create_task(post(app)))
+            while parts.queue.depth < 1:
+                await asyncio.sleep(0.005)
+            refused = [asyncio.create_task(post(app)) for _ in range(6)]
+            while parts.refusals.waiting < 5:
+                await asyncio.sleep(0.005)
+            assert parts.predictor.in_flight == 2
+            gate.open.set()
+            assert [(await each)[0]["status"] for each in answered] == [200] * 2
+            assert [(await each)[0]["status"] for each in refused] == [503] * 6
+
+    app = build_app(replace(settings, queue_limit=1, refusals_per_s=1))
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_more_than_the_house_holds_is_503_before_the_body_is_read(settings: Settings) -> None:
     app = build_app(replace(settings, request_limit=1))
     with TestClient(app) as client:
