@@ -115,6 +115,11 @@ def _fcf(network: str, index: int) -> Experiment:
     return _pictures(f"fcf-{100 * parameters:.0f}", network, aim, structure=structure, remove=remove)
 
 
+def _nisp() -> StructuredRecipe:
+    """Half of the filters of each block's first convolution."""
+    return StructuredRecipe(method="nisp", kept=(*BLOCK_FILTERS, ("*", 0.5)))
+
+
 def _large_prm(network: str, ratio: float, accuracy: float, file_ratio: float, published: str) -> Experiment:
     kept: LayerRules = (("first", 1.0), ("last", 1.0), ("*shortcut*", 1.0), ("*", 0.15))
     structure = StructuredRecipe(method="admm", kinds=("columns", "filters"), kept=kept)
@@ -151,6 +156,7 @@ METHODS: dict[str, Experiment] = {
                 ("ttq", 0.9113, "TTQ: 2 bits at 91.13%"),
             )
         ),
+        _pictures("nisp", "resnet20", Aim(), structure=_nisp(), remove=RemoveRecipe(20, 0.02)),
         _pictures("pq", "resnet20", Aim(), vectors=_kernels("pq", 1, 256)),
         _pictures("rq", "resnet20", Aim(), vectors=_kernels("rq", 2, 64)),
         _pictures("low-rank", "resnet20", Aim(), factorize=FactorizeRecipe()),

@@ -19,6 +19,7 @@ from compressor.training.samples import Samples
 from model_store.graph import Node
 
 PICTURES, BATCH = 1000, 100
+LAYERS = frozenset({"Conv", "Gemm"})
 
 
 def filter_importance(network: nn.Module, samples: Samples) -> dict[str, Tensor]:
@@ -31,20 +32,20 @@ def filter_importance(network: nn.Module, samples: Samples) -> dict[str, Tensor]
         NetworkError: the network cannot be traced.
     """
     traced = trace_network(network, samples.input_shape)
-    last = max(index for index, node in enumerate(traced.graph.nodes) if node.operator in {"Conv", "Gemm"})
+    last = max(index for index, node in enumerate(traced.graph.nodes) if node.operator in LAYERS)
     final = traced.graph.nodes[last].values[0]
     importance = _final_importance(traced, final, samples)
     values = _linear_values(traced, final, samples.input_shape)
-    made = {node.tensors[0]: index + 1 for index, node in enumerate(traced.graph.nodes[:final]) if node.tensors}
-    weights = {
-        tensor: value for tensor, value in made.items() if traced.graph.nodes[value - 1].operator in {"Conv", "Gemm"}
-    }
-    asked = [values[value] for value in weights.values()]
+    made = [index for index, node in enumerate(traced.graph.nodes[:final]) if node.operator in LAYERS]
+    if not made:
+        return {}
+    asked = [values[index + 1] for index in made]
     found = torch.autograd.grad(values[final], asked, importance.expand_as(values[final]), allow_unused=True)
-    return {
-        traced.sources[tensor]: _by_filter(gradient, value)
-        for tensor, gradient, value in zip(weights, found, asked, strict=True)
-    }
+    sums: dict[str, Tensor] = {}
+    for index, gradient, value in zip(made, found, asked, strict=True):
+        weight = traced.sources[traced.graph.nodes[index].tensors[0]]
+        sums[weight] = sums.get(weight, 0.0) + _by_filter(gradient, value)  # a layer that is used twice: of both
+    return sums
 
 
 @torch.no_grad()

@@ -73,6 +73,11 @@ METHODS: list[tuple[tuple[str, ...], str, Any]] = [
         "structure",
         StructuredRecipe("admm", ("columns", "filters"), (("first", 1.0), ("*", 0.3))),
     ),
+    (
+        ("--structure", "nisp", "--structure-kept", "last=1,*=0.6"),
+        "structure",
+        StructuredRecipe("nisp", kept=(("last", 1.0), ("*", 0.6))),
+    ),
     (("--structure", "sfp", "--structure-steps", "7"), "structure", StructuredRecipe("sfp", refresh_steps=7)),
     (
         ("--structure", "fcf", "--structure-strength", "0.02", "--structure-growth", "1.1", "--structure-limit", "9"),

@@ -80,6 +80,32 @@ def test_final_responses_that_are_maps_are_ranked_by_channel(monkeypatch: pytest
     assert seen == [(40, 4)]
 
 
+class Twice(nn.Module):
+    """One layer, used twice in a row, and a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = nn.Conv2d(1, 1, 1, bias=False)
+        self.last = nn.Linear(16, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.again(self.again(images).relu()).flatten(1))
+        return logits
+
+
+def test_a_layer_that_is_used_twice_has_the_importance_of_both_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Twice()
+    monkeypatch.setattr(propagation, "rank_features", lambda responses: torch.ones(16, dtype=torch.float64))
+    weight = abs(float(network.again.weight.detach()))
+    found = filter_importance(network, GREY)
+    assert list(found) == ["again.weight"]
+    assert found["again.weight"].tolist() == [pytest.approx(16 + 16 * weight, rel=1e-6)]
+
+
+def test_a_classifier_alone_has_no_filter_before_it() -> None:
+    assert filter_importance(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), GREY) == {}
+
+
 @pytest.mark.parametrize("name", ["resnet20", "lenet5"])
 def test_every_filter_of_real_networks_has_an_importance(name: str) -> None:
     torch.manual_seed(0)
