@@ -37,6 +37,10 @@ SIXTEEN = ShareRecipe((("*", 16),), entropy_penalty=0.008)
 NO_PRUNING = PruneRecipe(method="none")
 BLOCK_FILTERS = (("*conv2", 1.0), ("first", 1.0), ("last", 1.0))  # conv1 of a block: its filters are read by conv2 only
 
+# Li et al. 2017 (arXiv 1608.08710), table 1 and section 4.2: layers 16, 20, 38 and 54, then 18 and 34 too, stay whole.
+SENSITIVE_A: LayerRules = tuple((f"layer{block}.conv1", 1.0) for block in ("1.7", "2.0", "3.0", "3.8"))
+SENSITIVE_B: LayerRules = (*SENSITIVE_A, ("layer1.8.conv1", 1.0), ("layer2.7.conv1", 1.0))
+
 # Published: Li et al. 2019 (CNN-FCF), table of CIFAR-10; Ma et al. 2019 (P-RM); Zhu et al. 2017 (TTQ).
 FCF: dict[str, tuple[tuple[float, float, float, float], ...]] = {  # parameters, operations, accuracy lost; ours at most
     "resnet20": ((0.4275, 0.4160, 1.07, 0.8), (0.6844, 0.6891, 2.67, 2.0)),
@@ -115,6 +119,13 @@ def _fcf(network: str, index: int) -> Experiment:
     return _pictures(f"fcf-{100 * parameters:.0f}", network, aim, structure=structure, remove=remove)
 
 
+def _pruned(name: str, text: str, kept: LayerRules, parameters: float, operations: float) -> Experiment:
+    """ResNet-56 as Li et al. 2017 prune it, section 4.2: filters of each block's first convolution, by l1, at once."""
+    structure = StructuredRecipe(method="l1", kept=(*BLOCK_FILTERS, *kept), end=0.0)
+    aim = Aim(text, parameters_down=parameters, multiply_adds_down=operations, drop=0.0)
+    return _pictures(name, "resnet56", aim, structure=structure, remove=RemoveRecipe(20, 0.02))
+
+
 def _nisp() -> StructuredRecipe:
     """Half of the filters of each block's first convolution."""
     return StructuredRecipe(method="nisp", kept=(*BLOCK_FILTERS, ("*", 0.5)))
@@ -155,6 +166,14 @@ METHODS: dict[str, Experiment] = {
                 ("twn", None, ""),
                 ("ttq", 0.9113, "TTQ: 2 bits at 91.13%"),
             )
+        ),
+        _pruned(
+            "pruned-a", "Li et al., ResNet-56-pruned-A: parameters -9.4%, FLOPs -10.4%, accuracy +0.06",
+            (*SENSITIVE_A, ("*", 0.9)), 0.093, 0.104,
+        ),
+        _pruned(
+            "pruned-b", "Li et al., ResNet-56-pruned-B: parameters -13.7%, FLOPs -27.6%, accuracy +0.02",
+            (*SENSITIVE_B, ("layer1.*", 0.4), ("layer2.*", 0.7), ("*", 0.9)), 0.137, 0.275,
         ),
         _pictures("nisp", "resnet20", Aim(), structure=_nisp(), remove=RemoveRecipe(20, 0.02)),
         _pictures("pq", "resnet20", Aim(), vectors=_kernels("pq", 1, 256)),

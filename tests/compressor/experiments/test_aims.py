@@ -8,7 +8,11 @@ from compressor.errors import RecipeError
 from compressor.experiments import ALL, EXPERIMENTS, METHODS, experiment_named
 from compressor.experiments.aims import Aim, costs_of, method_of
 from compressor.experiments.tables import methods_table
-from compressor.networks import NETWORKS
+from compressor.layer_rules import resolve_rules
+from compressor.networks import NETWORKS, build_network
+from compressor.operations import multiply_adds_of
+from compressor.pruning.masks import layer_of, prunable_parameters
+from compressor.structured.groups import kept_count
 
 
 def record(**more: Any) -> dict[str, Any]:
@@ -87,3 +91,23 @@ def test_the_table_names_the_nearest_record_of_network_and_method() -> None:
     assert "| -44.4%, weights 5.4x fewer | -42.5% | 50.0 kB (20.0x) | 91.00% (0.74) | **met**, `a` |" in line
     (line,) = [line for line in methods_table(records).splitlines() if "`resnet32-fcf-43`" in line]
     assert line.endswith("|  |  |  |  | not run |")
+
+
+@pytest.mark.parametrize(("name", "parameters", "operations"), [("a", 0.094, 0.104), ("b", 0.137, 0.276)])
+def test_pruning_a_and_b_take_what_li_et_al_say_they_take(name: str, parameters: float, operations: float) -> None:
+    """Table 1 of arXiv 1608.08710, by the filters that the rules leave: their inputs, and those of the layer behind."""
+    network = build_network("resnet56", 10)
+    weights = {layer_of(each): weight for each, weight in prunable_parameters(network).items()}
+    structure = METHODS[f"resnet56-pruned-{name}"].compress.structure
+    assert structure is not None
+    pixels = {"layer1": 1024, "layer2": 256, "layer3": 64}
+    gone, saved = 0, 0
+    for layer, share in resolve_rules(structure.kept, list(weights)).items():
+        filters = len(weights[layer]) - kept_count(len(weights[layer]), share)
+        if filters:
+            behind = weights[layer.replace("conv1", "conv2")]
+            each = weights[layer][0].numel() + behind[:, 0].numel()
+            gone += filters * (each + 2)  # and its BatchNorm
+            saved += filters * each * pixels[layer[:6]]
+    assert gone / sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(parameters, abs=1e-3)
+    assert saved / multiply_adds_of(network, (3, 32, 32)) == pytest.approx(operations, abs=1e-3)
