@@ -29,7 +29,7 @@ class Patience {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : shares_(static_cast<size_t>(threads)) {
     for (int worker = 1; worker < threads; ++worker) workers_.emplace_back([this, worker] { serve(worker); });
 }
 
@@ -58,27 +58,38 @@ void ThreadPool::leave() {
 }
 
 void ThreadPool::run(int64_t count, Function function, void* context) {
-    ticket_.store(generation_ << 32 | kClosed);
+    for (Share& share : shares_) share.ticket.store(generation_ << 32 | kClosed);
     function_ = function;
     context_ = context;
-    count_ = count;
     done_ = 0;
     generation_ = (generation_ + 1) & kClosed;
-    ticket_.store(generation_ << 32);
+    const int64_t workers = threads();
+    for (int64_t worker = 0; worker < workers; ++worker) {
+        shares_[worker].end = (worker + 1) * count / workers;
+        shares_[worker].ticket.store(generation_ << 32 | static_cast<uint64_t>(worker * count / workers));
+    }
     while (work(0)) {
     }
     for (Patience patience; done_.load(std::memory_order_acquire) < count;) patience.wait();
 }
 
+// A task of its own share, or else of the next one that has any.
 bool ThreadPool::work(int worker) {
-    uint64_t ticket = ticket_.load();
+    const int workers = threads();
+    for (int step = 0; step < workers; ++step)
+        if (take(shares_[(worker + step) % workers], worker)) return true;
+    return false;
+}
+
+bool ThreadPool::take(Share& share, int worker) {
+    uint64_t ticket = share.ticket.load();
     const int64_t task = static_cast<int64_t>(ticket & kClosed);
-    const int64_t count = count_.load();
+    const int64_t end = share.end.load();
     const Function function = function_.load();
     void* const context = context_.load();
-    if (task >= count || (ticket & kClosed) == kClosed) return false;
+    if (task >= end || (ticket & kClosed) == kClosed) return false;
     // Where this succeeds the job is still the one that the fields above were read from.
-    if (!ticket_.compare_exchange_strong(ticket, ticket + 1)) return true;
+    if (!share.ticket.compare_exchange_strong(ticket, ticket + 1)) return true;
     function(context, task, worker);
     done_.fetch_add(1, std::memory_order_release);
     return true;

@@ -19,24 +19,34 @@ class ThreadPool {
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
 
-    int threads() const { return static_cast<int>(workers_.size()) + 1; }
+    int threads() const { return static_cast<int>(shares_.size()); }
 
     // Wakes the threads for the caller; false where another caller has them, who then works alone.
     bool enter();
     void leave();
 
     // Runs tasks 0..count-1 on the caller (worker 0) and the threads, and returns when all are done. Between enter and
-    // leave only.
+    // leave only. Each has a run of neighbouring tasks to begin with, and helps the others when that is done: what it made
+    // of them in the last layer is near when it comes to the same ones in the next.
     void run(int64_t count, Function function, void* context);
 
   private:
+    static constexpr uint64_t kClosed = 0xFFFFFFFFull;
+
     void serve(int worker);
     bool work(int worker);
 
-    // Generation in the upper half, next task in the lower. While a job is set up the lower half is kClosed, so that no
-    // thread can take a task of the new job believing it to be of the old one.
-    std::atomic<uint64_t> ticket_{kClosed};
-    std::atomic<int64_t> count_{0};
+    // The tasks that fall to one worker first. Generation in the upper half of the ticket, next task in the lower. While a
+    // job is set up the lower half is kClosed, so that no thread can take a task of the new job believing it to be of
+    // the old one.
+    struct alignas(64) Share {
+        std::atomic<uint64_t> ticket{kClosed};
+        std::atomic<int64_t> end{0};
+    };
+
+    bool take(Share& share, int worker);
+
+    std::vector<Share> shares_;  // of each worker
     std::atomic<int64_t> done_{0};
     std::atomic<Function> function_{nullptr};
     std::atomic<void*> context_{nullptr};
@@ -48,8 +58,6 @@ class ThreadPool {
     std::mutex sleep_;
     std::condition_variable wake_;
     std::vector<std::thread> workers_;
-
-    static constexpr uint64_t kClosed = 0xFFFFFFFFull;
 };
 
 }  // namespace csrve
