@@ -1,4 +1,4 @@
-"""Accuracy against a cost, one point a bundle, a colour a method."""
+"""Accuracy against a cost, one point a bundle, a colour and a shape a method."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compressor.plots.canvas import MUTED, SERIES, new_figure
+from compressor.plots.labels import Label, place_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SHAPES = ("o", "s", "^", "D")  # when the colours have all been used, they come again in another shape
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is drawn: `group` gives the colour; published points are hollow."""
+    """What is drawn: `group` gives colour and shape; published points are hollow."""
 
     name: str
     cost: float
@@ -43,17 +46,15 @@ def plot_costs(points: Sequence[Point], axes: Axes) -> Figure:
     groups = list(dict.fromkeys(point.group for point in points if not point.published))
     for group in groups:
         mine = [point for point in points if point.group == group and not point.published]
-        colour = SERIES[groups.index(group) % len(SERIES)]
-        drawn.scatter([p.cost for p in mine], [p.value for p in mine], s=50, color=colour, label=group, zorder=3)
+        again, colour = divmod(groups.index(group), len(SERIES))
+        drawn.scatter(
+            [p.cost for p in mine], [p.value for p in mine], s=50, color=SERIES[colour],
+            marker=SHAPES[again % len(SHAPES)], label=group, zorder=3,
+        )  # fmt: skip
     others = [point for point in points if point.published]
     if others:
         costs, values = [point.cost for point in others], [point.value for point in others]
         drawn.scatter(costs, values, s=36, facecolors="none", edgecolors=MUTED, label="published")
-    for rank, point in enumerate(sorted(points, key=lambda each: each.cost)):
-        colour = MUTED if point.published else SERIES[groups.index(point.group) % len(SERIES)]
-        rise = (6, -11, 16, -21)[rank % 4]  # neighbours' names would cover each other
-        place = (point.cost, point.value)
-        drawn.annotate(point.name, place, xytext=(5, rise), textcoords="offset points", fontsize=7, color=colour)
     if axes.logarithmic:
         drawn.set_xscale("log")
         drawn.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,g}"))
@@ -71,5 +72,10 @@ def plot_costs(points: Sequence[Point], axes: Axes) -> Figure:
     drawn.set_title(axes.title, loc="left", fontsize=11)
     drawn.grid(alpha=0.25)
     drawn.spines[["top", "right"]].set_visible(False)
-    drawn.legend(fontsize=8, frameon=False)
+    drawn.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    place_labels(drawn, [Label(p.cost, p.value, p.name, _colour(p, groups)) for p in points])
     return figure
+
+
+def _colour(point: Point, groups: Sequence[str]) -> str:
+    return MUTED if point.published else SERIES[groups.index(point.group) % len(SERIES)]

@@ -131,7 +131,7 @@ def _picture(title: str, what: str, points: Sequence[Point], axes: Axes) -> Pict
     if not any(not point.published for point in points):
         return None
     hollow = " Hollow: published, sources below." if any(point.published for point in points) else ""
-    caption = f"Filled: recorded bundles, a colour a method.{hollow}"
+    caption = f"Filled: recorded bundles, a colour and a shape a method.{hollow}"
     name = f"comparison-{title.lower().replace('-', '')}-{what}.png"
     return Picture(name, rendered(plot_costs(points, axes)), axes.title, caption)
 

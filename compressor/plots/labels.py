@@ -1,0 +1,85 @@
+"""Names beside points, where there is room for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FONT_POINTS = 7
+POINT_RADIUS = 5  # of what a label keeps off, in points
+_RADII = (6, 16, 28, 42, 58)  # points from the middle of its point to the nearest corner or side of a label
+_SIDES = ((1, 1), (1, -1), (1, 0), (-1, 1), (-1, -1), (-1, 0), (0, 1), (0, -1))
+
+_Box = tuple[float, float, float, float]  # left, bottom, right, top, in dots
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A name, and the point that it belongs to, in the axes' data coordinates."""
+
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
+def place_labels(axes: Axes, labels: Sequence[Label]) -> None:
+    """Write each label where it covers the least of points, earlier labels and what lies outside the axes; the nearest
+    such place counts, and a thin line leads to one that is not beside its point. The axes' limits must be final."""
+    axes.figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    outer = (frame.x0, frame.y0, frame.x1, frame.y1)
+    dots = axes.figure.dpi / 72
+    middles = [axes.transData.transform((label.x, label.y)) for label in labels]
+    taken = [_around(x, y, POINT_RADIUS * dots) for x, y in middles]
+    for label, (x, y) in zip(labels, middles, strict=True):
+        size = _size(axes, label)
+        best: tuple[float, int, tuple[float, float], _Box] | None = None
+        for radius in _RADII:
+            for side in _SIDES:
+                box = _box(x, y, size, side, radius * dots)
+                covered = sum(_shared(box, other) for other in taken) + _area(box) - _shared(box, outer)
+                if best is None or covered < best[0]:
+                    best = (covered, radius, (box[0] - x, box[1] - y), box)
+        assert best is not None
+        _, radius, (right, up), box = best
+        line = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
+        written = axes.annotate(
+            label.text, (label.x, label.y), xytext=(right / dots, up / dots), textcoords="offset points",
+            fontsize=FONT_POINTS, color=label.colour, va="bottom", arrowprops=line if radius > _RADII[1] else None,
+        )  # fmt: skip
+        written.set_in_layout(False)
+        taken.append(box)
+
+
+def _size(axes: Axes, label: Label) -> tuple[float, float]:
+    """Width and height of a label, in dots."""
+    text = axes.text(label.x, label.y, label.text, fontsize=FONT_POINTS)
+    extent = text.get_window_extent()
+    text.remove()
+    return extent.width, extent.height
+
+
+def _box(x: float, y: float, size: tuple[float, float], side: tuple[int, int], radius: float) -> _Box:
+    """Where a label lies that is `radius` dots to one side of its point."""
+    width, height = size
+    left = x + side[0] * radius - (0.5 - 0.5 * side[0]) * width
+    bottom = y + side[1] * radius - (0.5 - 0.5 * side[1]) * height
+    return left, bottom, left + width, bottom + height
+
+
+def _around(x: float, y: float, radius: float) -> _Box:
+    return x - radius, y - radius, x + radius, y + radius
+
+
+def _area(box: _Box) -> float:
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def _shared(one: _Box, other: _Box) -> float:
+    """The area that two boxes share."""
+    return _area((max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])))

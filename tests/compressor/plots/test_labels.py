@@ -1,0 +1,51 @@
+"""Labels beside points: none covers another, nor a point, while there is room."""
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from matplotlib.text import Text
+
+from compressor.plots.canvas import new_figure
+from compressor.plots.labels import Label, place_labels
+
+
+def _boxes(points):
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    axes.set_xlim(0, 10)
+    axes.set_ylim(0, 10)
+    place_labels(axes, [Label(x, y, f"network-{number}", "black") for number, (x, y) in enumerate(points)])
+    figure.draw_without_rendering()
+    return axes, [Text.get_window_extent(text) for text in axes.texts]  # without the lines
+
+
+def _overlap(one, other):
+    return min(one.x1, other.x1) - max(one.x0, other.x0) > 1 and min(one.y1, other.y1) - max(one.y0, other.y0) > 1
+
+
+@pytest.mark.parametrize("points", [[(5 + 0.08 * step, 5 + 0.05 * (step % 3)) for step in range(9)], [(5, 5)] * 6])
+def test_crowded_labels_lie_apart(points):
+    _, boxes = _boxes(points)
+    assert len(boxes) == len(points)
+    assert not any(_overlap(one, other) for at, one in enumerate(boxes) for other in boxes[:at])
+
+
+def test_labels_stay_inside_and_off_points():
+    points = [(0, 0), (10, 0), (0, 10), (10, 10), (5, 5), (5.3, 5)]
+    axes, boxes = _boxes(points)
+    frame = axes.get_window_extent()
+    for box in boxes:
+        assert box.x0 >= frame.x0 - 1
+        assert box.x1 <= frame.x1 + 1
+        assert box.y0 >= frame.y0 - 1
+        assert box.y1 <= frame.y1 + 1
+        for x, y in axes.transData.transform(points):
+            assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1)
+
+
+def test_a_lone_label_lies_beside_its_point_without_a_line():
+    axes, _ = _boxes([(5, 5)])
+    (text,) = axes.texts
+    assert text.arrow_patch is None
+    assert text.xyann == pytest.approx((6, 6))
