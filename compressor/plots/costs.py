@@ -73,7 +73,7 @@ def plot_costs(points: Sequence[Point], axes: Axes) -> Figure:
     drawn.grid(alpha=0.25)
     drawn.spines[["top", "right"]].set_visible(False)
     drawn.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    place_labels(drawn, [Label(p.cost, p.value, p.name, _colour(p, groups)) for p in points])
+    place_labels(figure, drawn, [Label(p.cost, p.value, p.name, _colour(p, groups)) for p in points])
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FONT_POINTS = 7
 POINT_RADIUS = 5  # of what a label keeps off, in points
@@ -27,13 +28,13 @@ class Label:
     colour: str
 
 
-def place_labels(axes: Axes, labels: Sequence[Label]) -> None:
+def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
     """Write each label where it covers the least of points, earlier labels and what lies outside the axes; the nearest
     such place counts, and a thin line leads to one that is not beside its point. The axes' limits must be final."""
-    axes.figure.draw_without_rendering()
+    figure.draw_without_rendering()
     frame = axes.get_window_extent()
     outer = (frame.x0, frame.y0, frame.x1, frame.y1)
-    dots = axes.figure.dpi / 72
+    dots = figure.dpi / 72
     middles = [axes.transData.transform((label.x, label.y)) for label in labels]
     taken = [_around(x, y, POINT_RADIUS * dots) for x, y in middles]
     for label, (x, y) in zip(labels, middles, strict=True):

@@ -15,7 +15,7 @@ def _boxes(points):
     axes = figure.subplots()
     axes.set_xlim(0, 10)
     axes.set_ylim(0, 10)
-    place_labels(axes, [Label(x, y, f"network-{number}", "black") for number, (x, y) in enumerate(points)])
+    place_labels(figure, axes, [Label(x, y, f"network-{number}", "black") for number, (x, y) in enumerate(points)])
     figure.draw_without_rendering()
     return axes, [Text.get_window_extent(text) for text in axes.texts]  # without the lines
 
