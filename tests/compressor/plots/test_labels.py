@@ -2,12 +2,10 @@
 
 import pytest
 
-pytest.importorskip("matplotlib")
-
-from matplotlib.text import Text
-
 from compressor.plots.canvas import new_figure
 from compressor.plots.labels import Label, place_labels
+
+Text = pytest.importorskip("matplotlib.text").Text
 
 
 def _boxes(points):
