@@ -44,12 +44,12 @@ def plot_costs(points: Sequence[Point], axes: Axes) -> Figure:
     figure = new_figure(8.6, 5.0)
     drawn = figure.subplots()
     groups = list(dict.fromkeys(point.group for point in points if not point.published))
-    for group in groups:
+    colours = {group: SERIES[index % len(SERIES)] for index, group in enumerate(groups)}
+    for index, group in enumerate(groups):
         mine = [point for point in points if point.group == group and not point.published]
-        again, colour = divmod(groups.index(group), len(SERIES))
         drawn.scatter(
-            [p.cost for p in mine], [p.value for p in mine], s=50, color=SERIES[colour],
-            marker=SHAPES[again % len(SHAPES)], label=group, zorder=3,
+            [p.cost for p in mine], [p.value for p in mine], s=50, color=colours[group],
+            marker=SHAPES[index // len(SERIES) % len(SHAPES)], label=group, zorder=3,
         )  # fmt: skip
     others = [point for point in points if point.published]
     if others:
@@ -73,9 +73,6 @@ def plot_costs(points: Sequence[Point], axes: Axes) -> Figure:
     drawn.grid(alpha=0.25)
     drawn.spines[["top", "right"]].set_visible(False)
     drawn.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    place_labels(figure, drawn, [Label(p.cost, p.value, p.name, _colour(p, groups)) for p in points])
+    named = [Label(p.cost, p.value, p.name, MUTED if p.published else colours[p.group]) for p in points]
+    place_labels(figure, drawn, named)
     return figure
-
-
-def _colour(point: Point, groups: Sequence[str]) -> str:
-    return MUTED if point.published else SERIES[groups.index(point.group) % len(SERIES)]

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FONT_POINTS = 7
-POINT_RADIUS = 5  # of what a label keeps off, in points
+_FONT_POINTS = 7
+_POINT_RADIUS = 5  # of what a label keeps off, in points
 _RADII = (6, 16, 28, 42, 58)  # points from the middle of its point to the nearest corner or side of a label
 _SIDES = ((1, 1), (1, -1), (1, 0), (-1, 1), (-1, -1), (-1, 0), (0, 1), (0, -1))
 
@@ -36,22 +36,16 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
     outer = (frame.x0, frame.y0, frame.x1, frame.y1)
     dots = figure.dpi / 72
     middles = [axes.transData.transform((label.x, label.y)) for label in labels]
-    taken = [_around(x, y, POINT_RADIUS * dots) for x, y in middles]
+    taken = [_around(x, y, _POINT_RADIUS * dots) for x, y in middles]
     for label, (x, y) in zip(labels, middles, strict=True):
         size = _size(axes, label)
-        best: tuple[float, int, tuple[float, float], _Box] | None = None
-        for radius in _RADII:
-            for side in _SIDES:
-                box = _box(x, y, size, side, radius * dots)
-                covered = sum(_shared(box, other) for other in taken) + _area(box) - _shared(box, outer)
-                if best is None or covered < best[0]:
-                    best = (covered, radius, (box[0] - x, box[1] - y), box)
-        assert best is not None
-        _, radius, (right, up), box = best
+        places = [(radius, _box(x, y, size, side, radius * dots)) for radius in _RADII for side in _SIDES]
+        radius, box = min(places, key=lambda place: _lost(place[1], taken, outer))  # of equals the first, the nearest
         line = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
         written = axes.annotate(
-            label.text, (label.x, label.y), xytext=(right / dots, up / dots), textcoords="offset points",
-            fontsize=FONT_POINTS, color=label.colour, va="bottom", arrowprops=line if radius > _RADII[1] else None,
+            label.text, (label.x, label.y), xytext=((box[0] - x) / dots, (box[1] - y) / dots),
+            textcoords="offset points", fontsize=_FONT_POINTS, color=label.colour, va="bottom",
+            arrowprops=line if radius > _RADII[1] else None,
         )  # fmt: skip
         written.set_in_layout(False)
         taken.append(box)
@@ -59,7 +53,7 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
 
 def _size(axes: Axes, label: Label) -> tuple[float, float]:
     """Width and height of a label, in dots."""
-    text = axes.text(label.x, label.y, label.text, fontsize=FONT_POINTS)
+    text = axes.text(label.x, label.y, label.text, fontsize=_FONT_POINTS)
     extent = text.get_window_extent()
     text.remove()
     return extent.width, extent.height
@@ -75,6 +69,11 @@ def _box(x: float, y: float, size: tuple[float, float], side: tuple[int, int], r
 
 def _around(x: float, y: float, radius: float) -> _Box:
     return x - radius, y - radius, x + radius, y + radius
+
+
+def _lost(box: _Box, taken: Sequence[_Box], outer: _Box) -> float:
+    """The area of a label that would cover something, or lie outside."""
+    return sum(_shared(box, other) for other in taken) + _area(box) - _shared(box, outer)
 
 
 def _area(box: _Box) -> float:
