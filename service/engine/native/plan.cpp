@@ -120,7 +120,7 @@ void Plan::lay_out(std::vector<Demand>& values) {
     prepare_layers();
 }
 
-// On all threads, the last layers first, because they tend to have the most weights.
+// On all threads, each from the last layer of its share, because the last ones tend to have the most weights.
 void Plan::prepare_layers() {
     struct Job {
         Plan* plan;
