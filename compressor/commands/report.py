@@ -18,7 +18,7 @@ SUMMARY = "Write one HTML page with plots about bundles: bytes, bits, weights, c
 PAGE, COMPARISON_PAGE = "report.html", "comparison.html"
 COMPARISON = "comparison"
 RECORDS = Path("docs/results")
-LATENCIES = (Path("docs/benchmarks.json"), Path("docs/latency.json"))
+LATENCIES = tuple(Path("docs", f"{name}.json") for name in ("latency-earlier", "benchmarks", "latency"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -37,16 +37,22 @@ class Axes:
     shares: bool = False
 
 
-def plot_costs(points: Sequence[Point], axes: Axes) -> Figure:
-    """Draw the points, each with its name."""
+def plot_costs(points: Sequence[Point], axes: Axes, groups: Sequence[str]) -> Figure:
+    """Draw the points, each with its name.
+
+    Args:
+        groups: of the points that are not published, in the order that gives colours and shapes: plots that are given
+            the same ones look alike.
+    """
     import matplotlib
 
     figure = new_figure(8.6, 5.0)
     drawn = figure.subplots()
-    groups = list(dict.fromkeys(point.group for point in points if not point.published))
     colours = {group: SERIES[index % len(SERIES)] for index, group in enumerate(groups)}
     for index, group in enumerate(groups):
         mine = [point for point in points if point.group == group and not point.published]
+        if not mine:
+            continue
         drawn.scatter(
             [p.cost for p in mine], [p.value for p in mine], s=50, color=colours[group],
             marker=SHAPES[index // len(SERIES) % len(SHAPES)], label=group, zorder=3,

@@ -114,26 +114,25 @@ def _pictures(title: str, mine: Sequence[Compared], *, published: bool) -> list[
         for each in mine
         if each.latency_s is not None
     ]
-    accuracy = "accuracy on the test pictures"
-    return [
-        _picture(title, "bytes", sizes, Axes("kilobytes on disk", accuracy, f"{title}: bytes", logarithmic=True)),
-        _picture(
-            title, "operations", costs,
+    accuracy, methods = "accuracy on the test pictures", list(dict.fromkeys(each.method for each in mine))
+    drawn = {
+        "bytes": (sizes, Axes("kilobytes on disk", accuracy, f"{title}: bytes", logarithmic=True)),
+        "operations": (
+            costs,
             Axes("share of multiply-adds left", "accuracy against the dense", f"{title}: operations", shares=True),
         ),
-        _picture(
-            title, "latency", times, Axes("ms a picture, one thread", accuracy, f"{title}: latency", logarithmic=True)
-        ),
-    ]  # fmt: skip
+        "latency": (times, Axes("ms a picture, one thread", accuracy, f"{title}: latency", logarithmic=True)),
+    }
+    return [_picture(title, what, points, axes, methods) for what, (points, axes) in drawn.items()]
 
 
-def _picture(title: str, what: str, points: Sequence[Point], axes: Axes) -> Picture | None:
+def _picture(title: str, what: str, points: Sequence[Point], axes: Axes, methods: Sequence[str]) -> Picture | None:
     if not any(not point.published for point in points):
         return None
     hollow = " Hollow: published, sources below." if any(point.published for point in points) else ""
     caption = f"Filled: recorded bundles, a colour and a shape a method.{hollow}"
     name = f"comparison-{title.lower().replace('-', '')}-{what}.png"
-    return Picture(name, rendered(plot_costs(points, axes)), axes.title, caption)
+    return Picture(name, rendered(plot_costs(points, axes, methods)), axes.title, caption)
 
 
 def comparison_page(bundles: Sequence[Compared], pictures: Sequence[Picture]) -> str:
