@@ -1,4 +1,4 @@
-"""Random crops, flips, cutout and mixup on a whole batch at once, on the device, from one seeded generator."""
+"""Random crops, flips, cutout and mixup on a whole batch at once, on the device; drawn by one seeded generator."""
 
 from dataclasses import dataclass
 
@@ -29,15 +29,29 @@ class Augmentation:
         if not 0 <= self.mixup <= 100:
             raise RecipeError(f"augmentation: mixup {self.mixup}, must be in 0..100")
 
-    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment [batch, channels, height, width]; blanks are 0, which is the mean of normalised pictures."""
+    def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+        """How `count` pictures are changed, int16 [count, 5]: top and left of the crop, flipped or not, top and left of
+        the blank."""
+        drawn = torch.zeros(count, 5, dtype=torch.int16)
         if self.padding:
-            images = _crop(images, self.padding, generator)
+            drawn[:, 0] = torch.randint(2 * self.padding + 1, (count,), generator=generator)
+            drawn[:, 1] = torch.randint(2 * self.padding + 1, (count,), generator=generator)
         if self.flip:
-            chosen = torch.rand(len(images), generator=generator) < 0.5
-            images = torch.where(chosen.to(images.device)[:, None, None, None], images.flip(3), images)
+            drawn[:, 2] = torch.rand(count, generator=generator) < 0.5
         if self.cutout:
-            images = _cut(images, self.cutout, generator)
+            drawn[:, 3] = torch.randint(1 - self.cutout, height, (count,), generator=generator)
+            drawn[:, 4] = torch.randint(1 - self.cutout, width, (count,), generator=generator)
+        return drawn
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Change [batch, channels, height, width] as drawn; blanks are 0, which is the mean of normalised pictures."""
+        top, left, flipped, blank_top, blank_left = drawn.to(images.device).long().unbind(1)
+        if self.padding:
+            images = _crop(images, self.padding, top, left)
+        if self.flip:
+            images = torch.where(flipped.bool()[:, None, None, None], images.flip(3), images)
+        if self.cutout:
+            images = _cut(images, self.cutout, blank_top[:, None], blank_left[:, None])
         return images
 
 
@@ -63,21 +77,17 @@ def mix(images: Tensor, concentration: float, generator: torch.Generator) -> Mix
     return Mixture(torch.lerp(images[partners], images, share), share, partners)
 
 
-def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+def _crop(images: Tensor, padding: int, top: Tensor, left: Tensor) -> Tensor:
     batch, _, height, width = images.shape
     padded = torch.nn.functional.pad(images, (padding,) * 4)
-    top = torch.randint(2 * padding + 1, (batch,), generator=generator).to(images.device)
-    left = torch.randint(2 * padding + 1, (batch,), generator=generator).to(images.device)
     rows = top[:, None] + torch.arange(height, device=images.device)
     columns = left[:, None] + torch.arange(width, device=images.device)
     index = torch.arange(batch, device=images.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _cut(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    batch, _, height, width = images.shape
-    top = torch.randint(1 - size, height, (batch, 1), generator=generator).to(images.device)
-    left = torch.randint(1 - size, width, (batch, 1), generator=generator).to(images.device)
+def _cut(images: Tensor, size: int, top: Tensor, left: Tensor) -> Tensor:
+    height, width = images.shape[2:]
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
     in_rows = (rows >= top) & (rows < top + size)

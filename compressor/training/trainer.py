@@ -130,12 +130,14 @@ class Trainer:
 
     def _batch(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pictures as they are trained on; labels int64 [batch], or float32 [batch, classes] where they are mixed."""
-        images = self.recipe.augmentation.apply(normalise(pixels, self.preprocessing), generator)
+        augmentation = self.recipe.augmentation
+        drawn = augmentation.draw(len(pixels), *pixels.shape[2:], generator)
+        images = augmentation.apply(normalise(pixels, self.preprocessing), drawn)
         side = self.recipe.side_at(self.epoch)
         if side is not None:
             images = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        if self.recipe.augmentation.mixup:
-            mixture = mix(images, self.recipe.augmentation.mixup, generator)
+        if augmentation.mixup:
+            mixture = mix(images, augmentation.mixup, generator)
             single = functional.one_hot(labels, self.classes).float()
             images, labels = mixture.images, torch.lerp(single[mixture.partners], single, mixture.share)
         return images.contiguous(memory_format=torch.channels_last), labels

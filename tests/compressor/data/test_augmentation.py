@@ -16,9 +16,13 @@ def numbered(count: int = 32, height: int = 6, width: int = 5) -> Tensor:
     return torch.arange(1.0, count * 3 * height * width + 1).view(count, 3, height, width)
 
 
+def augmented(augmentation: Augmentation, images: Tensor, seed: int = 0) -> Tensor:
+    return augmentation.apply(images, augmentation.draw(len(images), *images.shape[2:], seeded(seed)))
+
+
 def test_a_crop_is_a_slice_of_the_padded_picture() -> None:
     images = numbered()
-    cropped = Augmentation(padding=2, flip=False).apply(images, seeded())
+    cropped = augmented(Augmentation(padding=2, flip=False), images)
     padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
     offsets = set()
     for picture, around in zip(cropped, padded, strict=True):
@@ -36,7 +40,7 @@ def test_a_crop_is_a_slice_of_the_padded_picture() -> None:
 
 def test_a_flip_mirrors_about_half_of_the_pictures_left_to_right() -> None:
     images = numbered(200)
-    flipped = Augmentation(padding=0, flip=True).apply(images, seeded())
+    flipped = augmented(Augmentation(padding=0, flip=True), images)
     mirrored = [torch.equal(after, before.flip(2)) for after, before in zip(flipped, images, strict=True)]
     kept = [torch.equal(after, before) for after, before in zip(flipped, images, strict=True)]
     assert all(a != b for a, b in zip(mirrored, kept, strict=True))
@@ -45,7 +49,7 @@ def test_a_flip_mirrors_about_half_of_the_pictures_left_to_right() -> None:
 
 def test_cutout_blanks_one_rectangle_of_at_most_its_size_and_nothing_else() -> None:
     images = numbered(300, 9, 8)
-    cut = Augmentation(padding=0, flip=False, cutout=4).apply(images, seeded())
+    cut = augmented(Augmentation(padding=0, flip=False, cutout=4), images)
     areas = set()
     for after, before in zip(cut, images, strict=True):
         blank = after[0] == 0
@@ -64,23 +68,23 @@ def test_cutout_blanks_one_rectangle_of_at_most_its_size_and_nothing_else() -> N
 
 def test_without_any_part_pictures_stay_as_they_are() -> None:
     images = numbered()
-    assert torch.equal(Augmentation(padding=0, flip=False, cutout=0).apply(images, seeded()), images)
+    assert torch.equal(augmented(Augmentation(padding=0, flip=False, cutout=0), images), images)
 
 
 def test_augmentation_leaves_its_input_alone() -> None:
     images = numbered()
-    Augmentation(padding=2, flip=True, cutout=3).apply(images, seeded())
+    augmented(Augmentation(padding=2, flip=True, cutout=3), images)
     assert torch.equal(images, numbered())
 
 
 def test_augmentation_is_reproduced_by_the_generator_and_by_nothing_else() -> None:
     augmentation = Augmentation(padding=2, flip=True, cutout=3)
     torch.manual_seed(1)
-    first = augmentation.apply(numbered(), seeded(7))
+    first = augmented(augmentation, numbered(), 7)
     torch.manual_seed(2)
-    again = augmentation.apply(numbered(), seeded(7))
+    again = augmented(augmentation, numbered(), 7)
     assert torch.equal(first, again)
-    assert not torch.equal(first, augmentation.apply(numbered(), seeded(8)))
+    assert not torch.equal(first, augmented(augmentation, numbered(), 8))
 
 
 @pytest.mark.parametrize(("padding", "cutout"), [(-1, 0), (0, -1)])
