@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from compressor.training.batchnorm import reestimate_batchnorm
 from compressor.training.constraint import Constraint, Together
 from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
+from compressor.training.lessons import Lessons, Teaching
 from compressor.training.processes import first_before_others, take_from_first
 from compressor.training.recipe import TrainRecipe
 from compressor.training.samples import Samples
@@ -43,7 +45,7 @@ from model_store.interface import BundleStore, StoredBundle
 
 RECORD = "record.json"
 VECTORS = "vectors.safetensors"
-DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle; the record has all 64
+DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle (the record has all 64), and in names of files
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +63,7 @@ class Compression:
 
     Args:
         teachers: what teaches it, where the recipe asks for a teacher; without any the dense network itself does.
+        lessons: the folder of what teachers said beforehand, which runs can share; `folder` where it is None.
 
     Raises:
         CompressorError: a teacher has other classes or takes other pictures, or the recipe listens to none.
@@ -75,6 +78,7 @@ class Compression:
         folder: Path,
         *,
         teachers: Sequence[Teacher] = (),
+        lessons: Path | None = None,
         progress: bool = True,
     ) -> None:
         # The layout that training leaves, from the start: a resumed run must add in the same order, to the last bit.
@@ -83,6 +87,7 @@ class Compression:
         self.data = data
         self.recipe = recipe
         self.folder = RunFolder(folder)
+        self.lessons_folder = lessons if lessons is not None else folder
         self.progress = progress
         self.accuracies: dict[str, float] = {}
         self._vectors: VectorAssignment | None = None
@@ -193,6 +198,8 @@ class Compression:
             "data": self.data.digest,
             "card": dataclasses.asdict(self.card)["preprocessing"],
         }
+        if self.recipe.teacher_views and training is not None:
+            inputs["teacher_views"] = self.recipe.teacher_views
         if self.teachers:
             inputs["teachers"] = [teacher.sha256 for teacher in self.teachers]
 
@@ -238,11 +245,30 @@ class Compression:
             recipe,
             name=name,
             constraint=constraint,
-            teacher=self._teacher if recipe.teacher_share else None,
+            teacher=self._taught_by if recipe.teacher_share else None,
             checkpoint=checkpoint,
             progress=self.progress,
         )
         self.network.load_state_dict(trainer.fit(self.data.images, self.data.holdout).state_dict())
+
+    @functools.cached_property
+    def _taught_by(self) -> nn.Module | Lessons | None:
+        """The teacher, or what it says of the views that the recipe asks for."""
+        if self._teacher is None or not self.recipe.teacher_views:
+            return self._teacher
+        recipe, preprocessing = self.recipe.retrain, self.card.preprocessing
+        asked = {
+            "teacher": weights_digest(self._teacher),
+            "data": self.data.images.digest,
+            "preprocessing": dataclasses.asdict(preprocessing),
+            "augmentation": dataclasses.asdict(recipe.augmentation),
+            "precision": recipe.precision,
+        }
+        file = self.lessons_folder / f"lessons-{fingerprint_of(asked)[:DIGEST_DIGITS]}.safetensors"
+        teaching = Teaching(
+            self._teacher, preprocessing, recipe.augmentation, recipe.precision == "bf16", self.progress
+        )
+        return teaching.lessons(self.data.images, self.recipe.teacher_views, file)
 
     def _already_published(self, store: BundleStore, name: str, bundle: Bundle) -> StoredBundle | None:
         """What an earlier session published of this very bundle."""

@@ -24,6 +24,7 @@ Round = PruningRound | StructuredRound | QuantizeRound
 RETRAIN = TrainRecipe(epochs=30, learning_rate=0.05, warmup=0.05)
 CENTROIDS = TrainRecipe(epochs=4, learning_rate=0.005, warmup=0.05, weight_decay=0.0)
 SCALE_BITS = (8, 16)
+MOST_VIEWS = 1000  # of a picture, that a teacher is asked about beforehand
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class CompressRecipe:
     Instead of single weights (`prune`, whose method is then `none`), whole groups of them may go (`structure`), or all
     of a layer take two or three values (`quantize`). Sharing may be of single values or of whole `vectors`.
 
-    The teacher of both trainings is the dense network itself; their `teacher_share` says how much it counts.
+    The teacher of both trainings is the dense network itself; their `teacher_share` says how much it counts. It sees
+    every batch, or (`teacher_views`, above 0) so many views of every picture beforehand, between which training draws.
     """
 
     prune: PruneRecipe = field(default_factory=PruneRecipe)
@@ -47,6 +49,7 @@ class CompressRecipe:
     quantize: QuantizeRecipe | None = None
     remove: RemoveRecipe | None = None
     vectors: VectorRecipe | None = None
+    teacher_views: int = 0
 
     def __post_init__(self) -> None:
         if self.centroids.weight_decay:
@@ -59,10 +62,25 @@ class CompressRecipe:
         asked = [name for name, way in ways.items() if way]
         if len(asked) > 1:
             raise RecipeError(f"{' and '.join(asked)}: must be one of them alone")
+        self._check_views()
         for name in ("seed", "holdout"):
             first, second = getattr(self.retrain, name), getattr(self.centroids, name)
             if first != second:
                 raise RecipeError(f"{name} = {first} to retrain and {second} for centroids, must be one")
+
+    def _check_views(self) -> None:
+        if not 0 <= self.teacher_views <= MOST_VIEWS:
+            raise RecipeError(f"teacher_views = {self.teacher_views}, must be in 0..{MOST_VIEWS}")
+        if not self.teacher_views:
+            return
+        if not self.needs_teacher:
+            raise RecipeError(
+                f"teacher_views = {self.teacher_views} and teacher_share = 0.0, must have a teacher to ask"
+            )
+        if self.retrain.augmentation != self.centroids.augmentation or self.retrain.augmentation.mixup:
+            raise RecipeError(
+                f"teacher_views = {self.teacher_views}: both trainings must have one augmentation, without mixup"
+            )
 
     def rounds(self) -> Iterator[Round]:
         """The trainings that take weights away, or their values, in order; one plain one where nothing does."""

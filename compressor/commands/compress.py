@@ -60,6 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a checkpoint of ours or a .csrve that teaches; several teach by their mean (default: the dense network)",
     )
+    parser.add_argument(
+        "--teacher-views",
+        type=int,
+        help="ask the teacher about so many views of every picture beforehand; 0: each step",
+    )
+    parser.add_argument(
+        "--lessons", type=Path, metavar="FOLDER", help="of what it says of them, which runs can share (default: --run)"
+    )
     add_device(parser)
 
 
@@ -101,8 +109,9 @@ def run(options: argparse.Namespace) -> None:
     )
     teachers = load_teachers(options.teachers)
     compression = Compression(
-        network.to(device), card, data, recipe, options.folder, teachers=teachers, progress=progress
-    )
+        network.to(device), card, data, recipe, options.folder,
+        teachers=teachers, lessons=options.lessons, progress=progress,
+    )  # fmt: skip
     _report(options, compression.publish(store, options.name))
 
 
@@ -112,6 +121,8 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
     Raises:
         RecipeError: an option is out of its range.
     """
+    views = recipe.teacher_views if options.teacher_views is None else options.teacher_views
+    recipe = dataclasses.replace(recipe, teacher_views=0)  # checked at the end, with all that changes
     if options.teacher_share is not None:
         recipe = recipe.with_both(teacher_share=options.teacher_share)
     shared_by_both = ("batch_size", "ema_decay", "holdout", "seed", "precision", "compile")
@@ -127,6 +138,7 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
         dataclasses.replace(recipe.centroids, **both, **centroids),
         recipe.scale_bits if options.scale_bits is None else options.scale_bits,
         **methods,
+        teacher_views=views,
     )
 
 

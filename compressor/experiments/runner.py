@@ -25,6 +25,7 @@ from compressor.training.teachers import Teacher
 from model_store.store import Store
 
 CLAIM = "experiment.json"
+LESSONS = "lessons"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class Places:
 
     Attributes:
         data: what `load_images` takes.
-        runs: the folder of all runs; dense trainings are shared between experiments below `dense/`.
+        runs: the folder of all runs; dense trainings are shared between experiments below `dense/`, and what teachers
+            say beforehand below `lessons/`.
         records: where the record goes; None writes none.
     """
 
@@ -86,8 +88,9 @@ class ExperimentRun:
         network = load_network(weights, self.experiment.network, len(images.class_names)).to(self.device)
         data = CompressData(rest, holdout, self._test, images.digest)
         compression = Compression(
-            network, card, data, recipe, self.folder, teachers=self._teachers(images), progress=self.progress
-        )
+            network, card, data, recipe, self.folder,
+            teachers=self._teachers(images), lessons=self.places.runs / LESSONS, progress=self.progress,
+        )  # fmt: skip
         compression.publish(Store.create(self.places.store), self.experiment.run_name())
         return self._record(folder)
 

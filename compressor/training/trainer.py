@@ -1,6 +1,7 @@
 """The training loop: one for dense networks, masked ones and shared ones."""
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from compressor.training.constraint import Constraint, Unconstrained
 from compressor.training.evaluation import accuracy_of, normalise
 from compressor.training.files import load_tensors, save_tensors
 from compressor.training.layout import with_layout
+from compressor.training.lessons import Lessons
 from compressor.training.processes import (
     mean_over_processes,
     own_share,
@@ -28,11 +30,26 @@ from compressor.training.recipe import TrainRecipe
 from model_store.preprocessing import Preprocessing
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Pictures as they are trained on.
+
+    Attributes:
+        images: normalised and augmented, float32 [batch, channels, height, width].
+        labels: int64 [batch], or float32 [batch, classes] where they are mixed.
+        taught: what the teacher said of them beforehand, logits float32 [batch, classes].
+    """
+
+    images: Tensor
+    labels: Tensor
+    taught: Tensor | None
+
+
 class Trainer:
     """Trains `network` by `recipe`; with a `checkpoint` path it goes on where the last finished epoch left it.
 
     The order of pictures and their augmentation depend on (seed, epoch) alone, so a resumed run repeats an
-    uninterrupted one.
+    uninterrupted one. A teacher sees every batch, or has seen a few views of every picture beforehand (`Lessons`).
     """
 
     def __init__(
@@ -43,7 +60,7 @@ class Trainer:
         *,
         name: str = "train",
         constraint: Constraint | None = None,
-        teacher: nn.Module | None = None,
+        teacher: nn.Module | Lessons | None = None,
         checkpoint: Path | None = None,
         progress: bool = True,
     ) -> None:
@@ -53,7 +70,8 @@ class Trainer:
         self.recipe = recipe
         self.name = name
         self.constraint = constraint or Unconstrained()
-        self.teacher = teacher.eval().requires_grad_(False) if teacher is not None else None
+        self.lessons = teacher if isinstance(teacher, Lessons) else None
+        self.teacher = teacher.eval().requires_grad_(False) if isinstance(teacher, nn.Module) else None
         self.checkpoint = checkpoint
         self.progress = progress
         self.optimizer = _optimizer(network, recipe)
@@ -116,7 +134,7 @@ class Trainer:
         total = torch.zeros((), device=pixels.device)
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size][self._share]
-            total += self._step(*self._batch(pixels[chosen], labels[chosen], generator), step, steps)
+            total += self._step(self._batch(pixels, labels, chosen, generator), step, steps)
             bar.update()
         mean = float(mean_over_processes(total) / steps)
         if not mean < float("inf"):
@@ -128,10 +146,15 @@ class Trainer:
         if self.average is not None:
             take_from_first(self.average.network)
 
-    def _batch(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures as they are trained on; labels int64 [batch], or float32 [batch, classes] where they are mixed."""
+    def _batch(self, pixels: Tensor, labels: Tensor, chosen: Tensor, generator: torch.Generator) -> Batch:
         augmentation = self.recipe.augmentation
-        drawn = augmentation.draw(len(pixels), *pixels.shape[2:], generator)
+        pixels, labels = pixels[chosen], labels[chosen]
+        taught: Tensor | None = None
+        if self.lessons is not None:
+            drawn, taught = self.lessons.choose(chosen, generator)
+        else:
+            count, _, height, width = pixels.shape
+            drawn = augmentation.draw(count, height, width, generator)
         images = augmentation.apply(normalise(pixels, self.preprocessing), drawn)
         side = self.recipe.side_at(self.epoch)
         if side is not None:
@@ -140,14 +163,14 @@ class Trainer:
             mixture = mix(images, augmentation.mixup, generator)
             single = functional.one_hot(labels, self.classes).float()
             images, labels = mixture.images, torch.lerp(single[mixture.partners], single, mixture.share)
-        return images.contiguous(memory_format=torch.channels_last), labels
+        return Batch(images.contiguous(memory_format=torch.channels_last), labels, taught)
 
-    def _step(self, images: Tensor, labels: Tensor, step: int, steps: int) -> Tensor:
+    def _step(self, batch: Batch, step: int, steps: int) -> Tensor:
         begun, done = ((self.epoch + count / steps) / self.recipe.epochs for count in (step, step + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(begun)
         self.optimizer.zero_grad()
-        loss = self._loss(images, labels)
+        loss = self._loss(batch)
         loss.backward()
         self.constraint.before_step(self.network)
         self.optimizer.step()
@@ -156,15 +179,19 @@ class Trainer:
             self.average.update(self.network)
         return loss.detach()
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, batch: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            logits = self._forward(images).float()
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-            if self.teacher is None or not self.recipe.teacher_share:
-                return loss
-            with torch.no_grad():
-                taught = self.teacher(images).float()
+            logits = self._forward(batch.images).float()
+            loss = functional.cross_entropy(logits, batch.labels, label_smoothing=self.recipe.label_smoothing)
+            taught = self._taught(batch) if self.recipe.teacher_share else None
+        if taught is None:
+            return loss
         return torch.lerp(loss, _distillation(logits, taught, self.recipe.temperature), self.recipe.teacher_share)
+
+    @torch.no_grad()
+    def _taught(self, batch: Batch) -> Tensor | None:
+        """The teacher's logits, float32 [batch, classes]; None where there is no teacher."""
+        return batch.taught if self.teacher is None else self.teacher(batch.images).float()
 
     def _save(self) -> None:
         if self.checkpoint is None:

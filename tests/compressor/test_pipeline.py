@@ -26,6 +26,7 @@ from compressor.record import csrve_version
 from compressor.sharing.recipe import ShareRecipe
 from compressor.training.evaluation import normalise
 from compressor.training.files import load_tensors
+from compressor.training.lessons import Teaching
 from compressor.training.teachers import Teacher
 from compressor.training.trainer import Trainer
 from model_store.bundle import decode_bundle, encode_bundle
@@ -87,13 +88,16 @@ def compression(
     *,
     recipe: CompressRecipe = RECIPE,
     teachers: Sequence[Teacher] = (),
+    lessons: Path | None = None,
     progress: bool = False,
 ) -> Compression:
     network = TinyNetwork()
     network.load_state_dict(dense)
     data = CompressData(TRAIN, HOLDOUT, test, "d1" * 32)
     card = dataclasses.replace(TINY_CARD, training={"test_accuracy": 0.5})
-    return Compression(network, card, data, recipe, folder / "run", teachers=teachers, progress=progress)
+    return Compression(
+        network, card, data, recipe, folder / "run", teachers=teachers, lessons=lessons, progress=progress
+    )
 
 
 @dataclasses.dataclass
@@ -286,6 +290,33 @@ def test_the_dense_network_as_a_file_teaches_what_it_teaches_by_default(
         Store.create(tmp_path / "store"), "tiny"
     )
     assert data.data == published.stored.data
+
+
+def test_a_teacher_asked_beforehand_is_asked_once_by_all_runs_that_share_its_lessons(
+    dense: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    answer = Teaching._answer
+    monkeypatch.setattr(
+        Teaching, "_answer", lambda self, images, drawn: (asked.append(len(images)), answer(self, images, drawn))[1]
+    )
+    recipe = dataclasses.replace(RECIPE, teacher_views=3)
+    lessons, store = tmp_path / "lessons", Store.create(tmp_path / "store")
+    for run in ("first", "second"):
+        again = compression(dense, tmp_path / run, CountedPictures(), recipe=recipe, lessons=lessons)
+        again.publish(store, run)
+    assert asked == [len(TRAIN)] * 3
+    first, second = (decode_bundle(store.read(name, 1).data) for name in ("first", "second"))
+    assert pipeline.same_tensors(first, second)
+    assert read_citation(first.provenance["recipe"]).teacher_views == 3
+    compression(dense, tmp_path / "alone", CountedPictures(), recipe=recipe).publish(store, "alone")
+    assert [path.parent.parent.name for path in tmp_path.glob("*/run/lessons-*.safetensors")] == ["alone"]
+
+
+def test_views_belong_to_what_a_stage_was_given(dense: dict[str, torch.Tensor], published: Published) -> None:
+    recipe = dataclasses.replace(RECIPE, teacher_views=3)
+    with pytest.raises(CheckpointError, match="stage 'prune' was begun with another"):
+        compression(dense, published.folder, CountedPictures(), recipe=recipe).compress()
 
 
 def test_a_teacher_that_is_not_listened_to_is_refused(dense: dict[str, torch.Tensor], tmp_path: Path) -> None:

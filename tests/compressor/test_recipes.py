@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from compressor.data.augmentation import Augmentation
 from compressor.errors import RecipeError
 from compressor.layer_rules import resolve_rules
 from compressor.networks import build_network
@@ -50,6 +51,26 @@ def test_a_teacher_is_needed_where_either_training_listens_to_it(retrain: float,
         centroids=dataclasses.replace(CENTROIDS, teacher_share=centroids),
     )
     assert recipe.needs_teacher is (retrain + centroids > 0)
+
+
+@pytest.mark.parametrize("views", [-1, 1001])
+def test_a_teacher_is_asked_about_some_views_or_each_step(views: int) -> None:
+    assert CompressRecipe().teacher_views == 0
+    with pytest.raises(RecipeError, match=f"^teacher_views = {views}, must be in 0..1000$"):
+        CompressRecipe(teacher_views=views)
+
+
+def test_views_need_a_teacher_and_pictures_that_it_has_seen() -> None:
+    with pytest.raises(RecipeError, match="^teacher_views = 4 and teacher_share = 0.0, must have a teacher to ask$"):
+        CompressRecipe(teacher_views=4)
+    taught = CompressRecipe().with_both(teacher_share=0.5)
+    assert dataclasses.replace(taught, teacher_views=4).teacher_views == 4
+    message = "^teacher_views = 4: both trainings must have one augmentation, without mixup$"
+    with pytest.raises(RecipeError, match=message):
+        dataclasses.replace(taught.with_both(augmentation=Augmentation(mixup=0.3)), teacher_views=4)
+    cut = dataclasses.replace(taught.centroids, augmentation=Augmentation(cutout=4))
+    with pytest.raises(RecipeError, match=message):
+        dataclasses.replace(taught, centroids=cut, teacher_views=4)
 
 
 def test_recipes_go_by_name() -> None:

@@ -143,9 +143,18 @@ def test_what_concerns_data_and_machine_changes_both_trainings(
     assert changed(*arguments) == RECIPES["default"].with_both(**fields)
 
 
+def test_a_teacher_is_asked_beforehand_where_the_views_are_given() -> None:
+    taught = RECIPES["default"].with_both(teacher_share=0.4)
+    asked = dataclasses.replace(taught, teacher_views=6)
+    assert changed("--teacher-share", "0.4", "--teacher-views", "6") == asked
+    assert changed("--seed", "0", recipe=asked) == asked
+    assert changed("--teacher-share", "0", "--teacher-views", "0", recipe=asked) == RECIPES["default"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--teacher-views", "6"), "teacher_views = 6 and teacher_share = 0.0, must have a teacher to ask"),
         (("--sparsity", "1"), "schedule: sparsity 1.0 from 0.0 to 0.6"),
         (("--floors", "0.1x"), "rule '0.1x', must be a number or pattern=number"),
         (("--codebook-size", "2.5"), "codebook_sizes: (('*', 2.5),), must be whole numbers"),

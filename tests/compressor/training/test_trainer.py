@@ -301,9 +301,11 @@ def test_the_loss_mixes_cross_entropy_and_distillation_by_the_formula(share: flo
 def test_mixed_pictures_have_mixed_labels(mixup: float) -> None:
     watched = trainer(dataclasses.replace(RECIPE, augmentation=Augmentation(padding=0, flip=False, mixup=mixup)))
     watched.classes = 3
-    pixels, labels = IMAGES.pixels[:16], IMAGES.labels[:16]
-    images, targets = watched._batch(pixels, labels, torch.Generator().manual_seed(4))
-    plain = normalise(pixels, TOY_PREPROCESSING)
+    chosen = torch.arange(16).flip(0)
+    batch = watched._batch(IMAGES.pixels, IMAGES.labels, chosen, torch.Generator().manual_seed(4))
+    images, targets, labels = batch.images, batch.labels, IMAGES.labels[chosen]
+    plain = normalise(IMAGES.pixels[chosen], TOY_PREPROCESSING)
+    assert batch.taught is None
     if not mixup:
         assert torch.equal(images, plain)
         assert torch.equal(targets, labels)
