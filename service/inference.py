@@ -23,7 +23,7 @@ from typing import Protocol
 import numpy as np
 
 from service.engine import Plan
-from service.engine.plan import Array
+from service.engine.plan import Array, run_pictures
 from service.errors import Draining, EngineFailure, InferenceFailed, Overloaded
 from service.lanes import Lane, Lanes
 from service.logs import log
@@ -260,7 +260,7 @@ class InferenceQueue:
 def _run(plan: Plan, batch: Sequence[Ticket]) -> None:
     started_s = time.perf_counter()
     try:
-        logits = plan.run(np.stack([ticket.picture for ticket in batch]))
+        logits = run_pictures(plan, [ticket.picture for ticket in batch])
         if len(logits) != len(batch):
             raise EngineFailure(f"{len(logits)} rows of logits, must be {len(batch)}, one a picture")
     except Exception as error:  # whatever an engine raises costs its own request, never the worker
@@ -271,8 +271,9 @@ def _run(plan: Plan, batch: Sequence[Ticket]) -> None:
             log("engine failed", {"engine": plan.name}, logging.ERROR, error)
         return
     ended_s = time.perf_counter()
+    all_finite = bool(np.isfinite(logits).all())  # once for all, as a rule
     for ticket, row in zip(batch, logits, strict=True):
-        if np.isfinite(row).all():
+        if all_finite or np.isfinite(row).all():
             ticket.outcome = Outcome(row, started_s, ended_s, len(batch))
         else:
             log("logits not finite", {"engine": plan.name}, logging.ERROR)

@@ -20,6 +20,7 @@ class Plan:
     layer_bytes: list[tuple[int, int]]  # weights and bias of each layer
 
     def run(self, pictures: _Floats, logits: _Floats) -> None: ...
+    def run_pictures(self, pictures: Sequence[_Floats], logits: _Floats) -> None: ...
     def profile(self, pictures: _Floats, logits: _Floats) -> list[float]: ...  # seconds of each layer
 
 class Builder:

@@ -4,7 +4,7 @@ Importing this module fails where the extension was not built; `compile_plan` th
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from model_store.tensors import SharedTensor, Tensor
 from service.engine import _native
 from service.engine.lowering import ByteAccount, Step, lower
 from service.engine.plan import Array, check_batch
-from service.errors import EngineUnavailable
+from service.errors import EngineFailure, EngineUnavailable
 
 _Sides = tuple[int, int, int]
 
@@ -74,6 +74,19 @@ class NativePlan:
         check_batch(batch, self.input_shape)
         logits = np.empty((len(batch), self.classes), dtype=np.float32)
         self._plan.run(np.ascontiguousarray(batch), logits)
+        return logits
+
+    def run_pictures(self, pictures: Sequence[Array]) -> Array:
+        """The same of pictures [channels, height, width] that are read where they lie.
+
+        Raises:
+            EngineFailure: one has another type or shape, or there is none.
+        """
+        expected = (np.dtype(np.float32), self.input_shape)
+        if not pictures or any((picture.dtype, picture.shape) != expected for picture in pictures):
+            raise EngineFailure(f"pictures: must be one or more, float32 of {self.input_shape}")
+        logits = np.empty((len(pictures), self.classes), dtype=np.float32)
+        self._plan.run_pictures([np.ascontiguousarray(picture) for picture in pictures], logits)
         return logits
 
     def profile(self, batch: Array) -> list[tuple[str, float]]:

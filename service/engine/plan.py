@@ -1,6 +1,6 @@
 """What every engine offers: a plan, which is a bundle made ready to run on one device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -39,6 +39,15 @@ class Plan(Protocol):
 
 
 @runtime_checkable
+class GatheringPlan(Protocol):
+    """A plan that reads pictures where they lie: nobody needs to make one array of them."""
+
+    def run_pictures(self, pictures: Sequence[Array]) -> Array:
+        """As `Plan.run`, of pictures [channels, height, width]."""
+        ...
+
+
+@runtime_checkable
 class MeasuredPlan(Plan, Protocol):
     """A plan that had several kernels to choose from, and measured them.
 
@@ -48,6 +57,11 @@ class MeasuredPlan(Plan, Protocol):
 
     @property
     def layer_kernels(self) -> Mapping[str, Mapping[int, str]]: ...
+
+
+def run_pictures(plan: Plan, pictures: Sequence[Array]) -> Array:
+    """Logits float32 [n, classes] of n >= 1 normalised pictures float32 [channels, height, width]."""
+    return plan.run_pictures(pictures) if isinstance(plan, GatheringPlan) else plan.run(np.stack(pictures))
 
 
 def check_batch(batch: Array, input_shape: tuple[int, int, int]) -> None:

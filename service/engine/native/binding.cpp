@@ -24,7 +24,8 @@ namespace {
 
 template <typename T>
 using Vector1 = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Pictures = nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using Batch = nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using Picture = nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using Logits = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Sides = std::tuple<int64_t, int64_t, int64_t>;
 using Pair = std::tuple<int64_t, int64_t>;
@@ -179,19 +180,38 @@ class Builder {
     bool compiled_ = false;
 };
 
-void run(Plan& plan, const Sides& input, const Pictures& pictures, const Logits& logits, double* seconds) {
-    const Shape shape = shape_of(input);
-    require(pictures.shape(0) >= 1 && static_cast<int64_t>(pictures.shape(1)) == shape.channels &&
-                static_cast<int64_t>(pictures.shape(2)) == shape.height &&
-                static_cast<int64_t>(pictures.shape(3)) == shape.width,
+// The floats of a picture; the sides of one begin with axis `first` of the array.
+template <typename Array>
+int64_t check_sides(const Plan& plan, const Array& array, size_t first) {
+    const Shape shape = shape_of(plan.input_sides());
+    require(static_cast<int64_t>(array.shape(first)) == shape.channels &&
+                static_cast<int64_t>(array.shape(first + 1)) == shape.height &&
+                static_cast<int64_t>(array.shape(first + 2)) == shape.width,
             "run: pictures");
-    require(logits.shape(0) == pictures.shape(0) && static_cast<int64_t>(logits.shape(1)) == plan.classes(),
-            "run: logits");
-    const float* from = pictures.data();
+    return shape.channels * shape.height * shape.width;
+}
+
+void run(Plan& plan, const Pictures& pictures, size_t count, const Logits& logits, double* seconds) {
+    require(count >= 1, "run: pictures");
+    require(logits.shape(0) == count && static_cast<int64_t>(logits.shape(1)) == plan.classes(), "run: logits");
     float* to = logits.data();
-    const int64_t count = static_cast<int64_t>(pictures.shape(0));
     nb::gil_scoped_release released;
-    plan.run(from, count, to, seconds);
+    plan.run(pictures, static_cast<int64_t>(count), to, seconds);
+}
+
+void run_batch(Plan& plan, const Batch& batch, const Logits& logits, double* seconds) {
+    const int64_t floats = check_sides(plan, batch, 1);
+    run(plan, {batch.data(), floats}, batch.shape(0), logits, seconds);
+}
+
+void run_pictures(Plan& plan, const std::vector<Picture>& pictures, const Logits& logits) {
+    std::vector<const float*> apart;
+    int64_t floats = 0;
+    for (const Picture& picture : pictures) {
+        floats = check_sides(plan, picture, 0);
+        apart.push_back(picture.data());
+    }
+    run(plan, {nullptr, floats, apart.data()}, pictures.size(), logits, nullptr);
 }
 
 std::vector<std::tuple<int64_t, int64_t>> layer_bytes(const Plan& plan) {
@@ -211,12 +231,13 @@ std::vector<std::string> instruction_sets() {
 NB_MODULE(_native, module) {
     nb::set_leak_warnings(false);  // what is alive when the interpreter ends is no leak
     nb::class_<Plan>(module, "Plan")
-        .def("run", [](Plan& plan, const Pictures& pictures, const Logits& logits) {
-            run(plan, plan.input_sides(), pictures, logits, nullptr);
+        .def("run", [](Plan& plan, const Batch& batch, const Logits& logits) {
+            run_batch(plan, batch, logits, nullptr);
         })
-        .def("profile", [](Plan& plan, const Pictures& pictures, const Logits& logits) {
+        .def("run_pictures", &run_pictures)
+        .def("profile", [](Plan& plan, const Batch& batch, const Logits& logits) {
             std::vector<double> seconds(plan.layers().size());
-            run(plan, plan.input_sides(), pictures, logits, seconds.data());
+            run_batch(plan, batch, logits, seconds.data());
             return seconds;
         })
         .def_prop_ro("instruction_set", [](const Plan& plan) { return std::string(plan.kernels().name); })

@@ -18,10 +18,11 @@ struct Demand {
     Border border;                  // of readers that step by one pixel
     Border strided_border;          // of convolutions that stride
     int64_t stride_y = 0, stride_x = 0;  // theirs; 0 where there is none
+    int64_t picked_x = 0;           // a divisor of the steps at which others pick pixels of a row; 0 where none do
     bool plain = false;             // somebody else reads it, or they stride differently
 
     // All readers stride alike, so that the value can be stored in phases.
-    bool split() const { return stride_y > 0 && !plain; }
+    bool split() const { return stride_y > 0 && !plain && picked_x % stride_x == 0; }
 };
 
 // Where a value lies: a frame in one of the plan's buffers.

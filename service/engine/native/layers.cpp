@@ -1,6 +1,7 @@
 #include "layers.h"
 
 #include <limits>
+#include <numeric>
 
 namespace csrve {
 
@@ -203,6 +204,13 @@ Assembly::Assembly(std::vector<Part> parts) : parts_(std::move(parts)) {
     for (const Part& part : parts_) inputs.push_back(part.input);
 }
 
+void Assembly::demand(std::vector<Demand>& demands) const {
+    for (const Part& part : parts_) {
+        Demand& mine = demands[part.input];
+        mine.picked_x = std::gcd(mine.picked_x, part.step[2]);
+    }
+}
+
 void Assembly::bind(const std::vector<Place>& places, int) {
     for (const Part& part : parts_) places_.push_back(places[part.input]);
     output_ = places[output];
@@ -221,12 +229,15 @@ void Assembly::run(const Pass& pass, const Schedule&) const {
     for (; filled < parts_.size(); ++filled) copy(pass, parts_[filled], places_[filled]);
 }
 
+// Where the input is cut into phases, its steps are a multiple of theirs: all pixels of a row lie in one phase.
 void Assembly::copy(const Pass& pass, const Part& part, const Place& input) const {
+    const Frame& in = input.frame;
     pass.parallel(part.count[0], [&](int64_t channel, const Worker&) {
+        const float* plane = pass.channel(input, part.from[0] + channel * part.step[0]);
         for (int64_t y = 0; y < part.count[1]; ++y) {
-            const float* row = pass.row(input, part.from[0] + channel * part.step[0], part.from[1] + y * part.step[1]);
-            write_pixels(output_.frame, pass.channel(output_, part.to[0] + channel), part.to[1] + y, part.to[2],
-                         row + part.from[2] * pass.lanes, part.step[2], part.count[2], pass.lanes);
+            const float* row = plane + in.pixel(part.from[1] + y * part.step[1], part.from[2]) * pass.lanes;
+            write_pixels(output_.frame, pass.channel(output_, part.to[0] + channel), part.to[1] + y, part.to[2], row,
+                         part.step[2] / in.stride_x, part.count[2], pass.lanes);
         }
     });
 }

@@ -100,6 +100,7 @@ struct Part {
 class Assembly : public Layer {
   public:
     explicit Assembly(std::vector<Part> parts);
+    void demand(std::vector<Demand>& demands) const override;
     void bind(const std::vector<Place>& places, int private_slot) override;
     void run(const Pass& pass, const Schedule& schedule) const override;
 

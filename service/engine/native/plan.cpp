@@ -12,6 +12,7 @@ namespace csrve {
 namespace {
 
 constexpr int64_t kMaxLanes = 16;
+constexpr int64_t kLineFloats = 16;                     // of the caches
 constexpr int64_t kMaxPixels = int64_t{1} << 31;        // of one image: 8 GiB of activations
 constexpr int64_t kWorkspaceFloats = int64_t{1} << 28;  // beyond 1 GiB fewer images run side by side
 constexpr std::align_val_t kAlignment{64};
@@ -181,11 +182,10 @@ int64_t Plan::choose_lanes(int64_t count) {
     return chosen;
 }
 
-void Plan::run(const float* pictures, int64_t count, float* logits, double* seconds) {
+void Plan::run(const Pictures& pictures, int64_t count, float* logits, double* seconds) {
     const int64_t whole = count / max_lanes_ * max_lanes_, rest = count - whole;
-    const int64_t picture = input_.frame.channels * input_.frame.height * input_.frame.width;
     if (whole) run_in_lanes(max_lanes_, {pictures, whole, logits}, seconds);
-    if (rest) run_in_lanes(choose_lanes(rest), {pictures + whole * picture, rest, logits + whole * classes()}, seconds);
+    if (rest) run_in_lanes(choose_lanes(rest), {pictures.from(whole), rest, logits + whole * classes()}, seconds);
 }
 
 // Where there is a sub-batch for every thread, each runs whole sub-batches alone: nothing to wait for, and what a layer
@@ -218,9 +218,8 @@ void Plan::run_in_lanes(int64_t lanes, const Batch& batch, double* seconds) {
 
 void Plan::run_group(const Pass& pass, const Schedules& schedules, const Batch& batch, int64_t group,
                      double* seconds) const {
-    const Frame& in = input_.frame;
     const int64_t first = group * pass.lanes, part = std::min(pass.lanes, batch.count - first);
-    read_pictures(pass, batch.pictures + first * in.channels * in.height * in.width, part);
+    read_pictures(pass, batch.pictures.from(first), part);
     run_layers(pass, schedules, seconds);
     write_logits(pass, part, batch.logits + first * classes());
 }
@@ -304,23 +303,34 @@ void Plan::prepare(Workspace& workspace, int64_t lanes, const Schedules& schedul
     workspace.lanes = lanes;
 }
 
-void Plan::read_pictures(const Pass& pass, const float* pictures, int64_t count) const {
+void Plan::read_pictures(const Pass& pass, const Pictures& pictures, int64_t count) const {
     const Frame& in = input_.frame;
-    const int64_t plane = in.height * in.width, picture = in.channels * plane, lanes = pass.lanes;
     pass.parallel(in.channels * in.height, [&](int64_t task, const Worker&) {
-        const int64_t channel = task / in.height, y = task % in.height;
-        const float* source = pictures + channel * plane + y * in.width;
+        const int64_t channel = task / in.height, y = task % in.height, row = (channel * in.height + y) * in.width;
         float* target = pass.channel(input_, channel);
-        if (lanes == 1) {
-            write_pixels(in, target, y, 0, source, 1, in.width, 1);
-            return;
-        }
-        for (int64_t x = 0; x < in.width; ++x) {
-            float* pixel = target + in.pixel(y, x) * lanes;
-            for (int64_t lane = 0; lane < count; ++lane) pixel[lane] = source[lane * picture + x];
-            for (int64_t lane = count; lane < lanes; ++lane) pixel[lane] = 0.0f;
-        }
+        if (pass.lanes == 1)
+            write_pixels(in, target, y, 0, pictures.at(0) + row, 1, in.width, 1);
+        else
+            interleave(pass, pictures, count, row, y, target);
     });
+}
+
+// A row of every picture, a cache line of each at a time: pictures may lie a multiple of 4 kB apart, where the first
+// level has room for few of them, so no line can be left and come back to.
+void Plan::interleave(const Pass& pass, const Pictures& pictures, int64_t count, int64_t row, int64_t y,
+                      float* target) const {
+    const Frame& in = input_.frame;
+    const int64_t lanes = pass.lanes;
+    float lines[kLineFloats][kMaxLanes] = {};
+    for (int64_t x = 0; x < in.width; x += kLineFloats) {
+        const int64_t pixels = std::min(kLineFloats, in.width - x);
+        for (int64_t lane = 0; lane < count; ++lane) {
+            const float* const source = pictures.at(lane) + row + x;
+            for (int64_t pixel = 0; pixel < pixels; ++pixel) lines[pixel][lane] = source[pixel];
+        }
+        for (int64_t pixel = 0; pixel < pixels; ++pixel)
+            std::copy(lines[pixel], lines[pixel] + lanes, target + in.pixel(y, x + pixel) * lanes);
+    }
 }
 
 void Plan::write_logits(const Pass& pass, int64_t count, float* logits) const {

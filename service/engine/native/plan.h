@@ -50,15 +50,27 @@ class Workspace {
     int64_t size_bytes = 0;
 };
 
+// [channels, height, width] each: one after the other, or wherever they lie.
+struct Pictures {
+    const float* first;
+    int64_t floats;              // of a picture
+    const float* const* apart = nullptr;  // of each, instead of `first`
+
+    const float* at(int64_t picture) const { return apart ? apart[picture] : first + picture * floats; }
+    Pictures from(int64_t picture) const {
+        return {first + (apart ? 0 : picture * floats), floats, apart ? apart + picture : nullptr};
+    }
+};
+
 class Plan {
   public:
     // Throws std::runtime_error where the buffers of one image are too large, std::invalid_argument where layers do not
     // fit each other.
     Plan(Network network, const Kernels& kernels, int threads);
 
-    // Logits [count, classes] of pictures [count, channels, height, width]. Any number of threads may call it.
+    // Logits [count, classes] of so many pictures. Any number of threads may call it.
     // Adds the seconds that each layer took to `seconds`, unless that is null.
-    void run(const float* pictures, int64_t count, float* logits, double* seconds = nullptr);
+    void run(const Pictures& pictures, int64_t count, float* logits, double* seconds = nullptr);
 
     const Kernels& kernels() const { return kernels_; }
     const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
@@ -71,7 +83,7 @@ class Plan {
   private:
     using Schedules = std::vector<std::unique_ptr<Schedule>>;
     struct Batch {
-        const float* pictures;
+        Pictures pictures;
         int64_t count;
         float* logits;
     };
@@ -88,7 +100,9 @@ class Plan {
     void run_group(const Pass& pass, const Schedules& schedules, const Batch& batch, int64_t group,
                    double* seconds) const;
     void run_layers(const Pass& pass, const Schedules& schedules, double* seconds) const;
-    void read_pictures(const Pass& pass, const float* pictures, int64_t count) const;
+    void read_pictures(const Pass& pass, const Pictures& pictures, int64_t count) const;
+    void interleave(const Pass& pass, const Pictures& pictures, int64_t count, int64_t row, int64_t y,
+                    float* target) const;
     void write_logits(const Pass& pass, int64_t count, float* logits) const;
 
     const Kernels& kernels_;

@@ -14,8 +14,9 @@ from model_store.bundle import Bundle
 from model_store.graph import Node
 from service.engine import compile_plan
 from service.engine.numpy_engine import NumpyPlan
+from service.engine.plan import GatheringPlan, run_pictures
 from service.errors import EngineFailure, EngineUnavailable
-from tests.service.bundles import CONV, bundle_of, floats, pictures, residual_bundle
+from tests.service.bundles import CONV, bundle_of, floats, pictures, residual_bundle, shared
 from tests.service.engine.cases import convolutions, operator_cases
 from tests.service.engine.native_cases import agrees, expected_of, layers, sparse
 from tests.service.engine.networks import NETWORKS
@@ -154,6 +155,56 @@ def test_a_batch_that_is_not_contiguous_is_taken() -> None:
     bundle = residual_bundle()
     batch = pictures(bundle, 6)
     np.testing.assert_array_equal(NativePlan(bundle).run(batch[::2]), NativePlan(bundle).run(batch[::2].copy()))
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 21])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pictures_that_lie_apart_are_answered_as_a_batch_is(count: int, threads: int) -> None:
+    bundle = residual_bundle()
+    batch = pictures(bundle, count)
+    plan = NativePlan(bundle, threads)
+    apart = [picture.copy() for picture in batch[::-1]][::-1]
+    apart[0] = np.asfortranarray(apart[0])
+    assert isinstance(plan, GatheringPlan)
+    np.testing.assert_array_equal(run_pictures(plan, apart), plan.run(batch))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((3, 8, 9), dtype=np.float32),
+        np.zeros((3, 8, 8), dtype=np.float64),
+        np.zeros((8, 8), dtype=np.float32),
+    ],
+    ids=["wider", "float64", "grey"],
+)
+def test_pictures_of_another_kind_are_refused(wrong: np.ndarray) -> None:
+    plan = NativePlan(residual_bundle())
+    message = r"^pictures: must be one or more, float32 of \(3, 8, 8\)$"
+    for batch in ([wrong], [np.zeros((3, 8, 8), dtype=np.float32), wrong], []):
+        with pytest.raises(EngineFailure, match=message):
+            plan.run_pictures(batch)
+
+
+@pytest.mark.parametrize("strides", [(2, 2), (1, 2), (2, 1), (3, 3)])
+@pytest.mark.parametrize("starts", [(0, 0, 0), (1, 1, 1), (0, 2, 3)])
+@pytest.mark.parametrize("steps", [(1, 2, 2), (2, 1, 4), (1, 3, 3), (1, 2, 1)])
+def test_a_map_may_be_picked_from_whose_other_reader_strides(
+    strides: tuple[int, int], starts: tuple[int, int, int], steps: tuple[int, int, int]
+) -> None:
+    nodes = [
+        Node("Conv", (0,), (0,), CONV, "stem"),
+        Node("Conv", (1,), (1,), {**CONV, "strides": strides}, "conv"),
+        Node("Slice", (1,), (), {"starts": starts, "ends": (4, 8, 8), "steps": steps}),
+        Node("Flatten", (2,)),
+        Node("Flatten", (3,)),
+        Node("Concat", (4, 5)),
+    ]
+    bundle = bundle_of(nodes, [shared((4, 3, 3, 3)), shared((2, 4, 3, 3))])
+    for count in (1, 5, 16):
+        batch = pictures(bundle, count)
+        for instruction_set in SETS:
+            assert agrees(NativePlan(bundle, 1, instruction_set).run(batch), expected_of(bundle, batch))
 
 
 def test_an_answer_is_the_same_every_time() -> None:
