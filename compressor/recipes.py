@@ -168,6 +168,11 @@ def recipe_named(name: str) -> CompressRecipe:
     return RECIPES[name]
 
 
+def split_seed(recipe: CompressRecipe, card: NetworkCard) -> int:
+    """What the holdout is drawn from: the dense training's seed, whatever the recipe's is, where the card knows it."""
+    return int(card.training.get("recipe", {}).get("seed", recipe.seed))
+
+
 def inherit_split(recipe: CompressRecipe, card: NetworkCard) -> CompressRecipe:
     """Keep the holdout that training set aside: pictures the dense network has learnt tell nothing."""
     trained = card.training.get("recipe", {})

@@ -23,7 +23,7 @@ from compressor.layer_rules import parse_rules
 from compressor.pipeline import CompressData, Compression
 from compressor.pruning.recipe import METHODS, PruneRecipe
 from compressor.pruning.scores import SCORES
-from compressor.recipes import RECIPES, SCALE_BITS, CompressRecipe, inherit_split, recipe_named
+from compressor.recipes import RECIPES, SCALE_BITS, CompressRecipe, inherit_split, recipe_named, split_seed
 from compressor.sharing.centroids import GRADIENTS
 from compressor.sharing.kmeans import INITIALISATIONS
 from compressor.sharing.recipe import CODEBOOKS, ShareRecipe
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
     images = load_images(options.data, "train", network_shape(options, options.weights), progress=progress)
     network, card = load_network(options, options.weights, images)
     recipe = changed_recipe(inherit_split(recipe_named(options.recipe), card), options)
-    rest, holdout = split_images(images, recipe.holdout, recipe.seed)
+    rest, holdout = split_images(images, recipe.holdout, split_seed(recipe, card))
     shape, names = card.preprocessing.input_shape, card.class_names
     data = CompressData(
         rest, holdout, lambda: load_test_images(options.data, shape, names, progress=progress), images.digest

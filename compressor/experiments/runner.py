@@ -15,7 +15,7 @@ from compressor.networks import input_shape_of
 from compressor.networks.card import NetworkCard, card_of, load_network
 from compressor.networks.weights import load_weights
 from compressor.pipeline import RECORD, CompressData, Compression
-from compressor.recipes import inherit_split
+from compressor.recipes import inherit_split, split_seed
 from compressor.stages import RunFolder
 from compressor.teaching import load_teacher
 from compressor.training.files import write_text
@@ -84,7 +84,7 @@ class ExperimentRun:
         weights, card = self._dense(images)
         folder.write(CLAIM, {**claim, "dense": str(weights)})
         recipe = inherit_split(self.experiment.compress, card)
-        rest, holdout = split_images(images, recipe.holdout, recipe.seed)
+        rest, holdout = split_images(images, recipe.holdout, split_seed(recipe, card))
         network = load_network(weights, self.experiment.network, len(images.class_names)).to(self.device)
         data = CompressData(rest, holdout, self._test, images.digest)
         compression = Compression(

@@ -13,7 +13,7 @@ from compressor.errors import RecipeError
 from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
 from compressor.quantization.recipe import QuantizeRecipe
-from compressor.recipes import RECIPES, CompressRecipe, inherit_split
+from compressor.recipes import RECIPES, CompressRecipe, inherit_split, split_seed
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import SmallPhase
 from compressor.vector_quantization import VectorRecipe
@@ -178,5 +178,8 @@ def test_the_split_is_the_one_of_the_dense_training_where_the_weights_know_it() 
     default = RECIPES["default"]
     trained = dataclasses.replace(TINY_CARD, training={"recipe": {"holdout": 24, "seed": 5, "epochs": 3}})
     assert inherit_split(default, trained) == default.with_both(holdout=24, seed=5)
+    reseeded = changed("--seed", "9", recipe=inherit_split(default, trained))
+    assert (reseeded.seed, split_seed(reseeded, trained)) == (9, 5)
+    assert split_seed(reseeded, TINY_CARD) == 9
     for foreign in (TINY_CARD, NetworkCard("lenet300", TINY_CARD.preprocessing, ("a", "b"), {"test_accuracy": 0.5})):
         assert inherit_split(default, foreign) == default
