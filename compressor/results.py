@@ -25,13 +25,15 @@ chosen on a part of train held out, and the test pictures are touched once, at t
 TARGETS = """## Targets
 
 What there is to reach: at most so many bytes on disk (for LeNet the ratio of Han et al. 2016), at such an accuracy of
-the decoded file. A cell names the recorded bundle that comes nearest.
+the decoded file. A cell names the recorded bundle that comes nearest; where its recipe was run with several seeds, the
+largest file of all of them, their mean accuracy and its standard deviation.
 """
 METHODS = """## Other methods
 
 Structure, quantization and low rank, declared like the rest. *Parameters* that have gone from the network's structure,
 and how many times fewer weights are not zero; *operations*, multiply-accumulates of the structure that is left. A row
-names the recorded bundle of that network and method that comes nearest; *drop* is in points, below the dense network.
+names the recorded bundle that comes nearest, of the experiment itself or of a run of that network and method that no
+experiment was named for; *drop* is in points, below the dense network. Seeds as above.
 """
 EXPERIMENTS = """## Experiments
 

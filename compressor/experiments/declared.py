@@ -12,6 +12,7 @@ from compressor.sharing.recipe import ShareRecipe
 from compressor.training.recipe import TrainRecipe
 
 DIGITS = Augmentation(padding=2, flip=False)
+THREE_SEEDS = (0, 1, 2)  # where a run takes minutes
 ENDS_DENSER: LayerRules = (("first", 0.3), ("last", 0.3), ("*", 0.002))  # the stem and the classifier; no layer empty
 
 SOME_OF_EACH: LayerRules = (("*", 0.005),)  # where the default floor is more than all that stays
@@ -50,7 +51,7 @@ def _compress(
 
 def _digits(network: str, tier: str, sparsity: float, clusters: int, penalty: float, **pruning: Any) -> Experiment:
     recipe = _compress((DIGITS_RETRAIN, DIGITS_CENTROIDS), sparsity, clusters, penalty, **pruning)
-    return Experiment(f"{network}-{tier}", network, "mnist", recipe, tier, DIGITS_DENSE)
+    return Experiment(f"{network}-{tier}", network, "mnist", recipe, tier, DIGITS_DENSE, seeds=THREE_SEEDS)
 
 
 def _small(network: str, tier: str, seeds: int, sparsity: float, clusters: int, penalty: float) -> Experiment:

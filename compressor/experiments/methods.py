@@ -13,6 +13,7 @@ from compressor.experiments.declared import (
     SMALL_CENTROIDS,
     SMALL_DENSE,
     SMALL_RETRAIN,
+    THREE_SEEDS,
 )
 from compressor.experiments.experiment import Experiment
 from compressor.factorization.recipe import FactorizeRecipe
@@ -57,7 +58,9 @@ def _recipe(retrain: TrainRecipe, last: TrainRecipe, **fields: Any) -> CompressR
 
 def _digits(name: str, retrain: TrainRecipe = DIGITS_SHORT, aim: Aim | None = None, **fields: Any) -> Experiment:
     recipe = _recipe(retrain, DIGITS_LAST, **fields)
-    return Experiment(f"lenet5-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim or Aim())
+    return Experiment(
+        f"lenet5-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim or Aim(), seeds=THREE_SEEDS
+    )
 
 
 def _digits_filters(method: str, **fields: Any) -> Experiment:
@@ -69,14 +72,14 @@ def _digits_filters(method: str, **fields: Any) -> Experiment:
 def _digits_prm(name: str, aim: Aim, *kept: float) -> Experiment:
     """Columns, then filters, by ADMM; what that leaves nearly empty; the file."""
     recipe = _prm_recipe(DIGITS_LONG, DIGITS_LAST, kept, RemoveRecipe(8, 0.01, PURIFY_LITTLE))
-    return Experiment(f"lenet5-prm-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim)
+    return Experiment(f"lenet5-prm-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim, seeds=THREE_SEEDS)
 
 
 def _digits_prm_weights(name: str, aim: Aim, *kept: float) -> Experiment:
     """As few weights as can be: what is left is small, and is trained ten times as long for the same minutes."""
     recipe = _prm_recipe(DIGITS_SHORT, DIGITS_LAST_LONG, kept, RemoveRecipe(120, 0.02, PURIFY_LITTLE))
     recipe = replace(recipe, share=ShareRecipe((("*", 32),), entropy_penalty=0.001))
-    return Experiment(f"lenet5-prm-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim)
+    return Experiment(f"lenet5-prm-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim, seeds=THREE_SEEDS)
 
 
 def _prm_recipe(
@@ -106,7 +109,7 @@ def _prm(ratio: float, accuracy: float, published: float) -> Aim:
 def _pictures(name: str, network: str, aim: Aim, **fields: Any) -> Experiment:
     return Experiment(
         f"{network}-{name}", network, "cifar10", _recipe(SMALL_RETRAIN, SMALL_CENTROIDS, **fields), METHOD, SMALL_DENSE,
-        seeds=(0, 1, 2) if network == "resnet20" else (0,), aim=aim, accelerator=network == "resnet110",
+        seeds=THREE_SEEDS if network == "resnet20" else (0,), aim=aim, accelerator=network == "resnet110",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from compressor.experiments.aims import Aim, costs_of, method_of
 from compressor.experiments.declared import EXPERIMENTS
 from compressor.experiments.experiment import Experiment
 from compressor.experiments.methods import METHODS
+from compressor.experiments.seeds import accuracy_of_all, largest_of, seeds_of, verdict
 from compressor.experiments.targets import ROWS, TIERS, Row, Target
 from compressor.markdown import kilobytes, table
 
@@ -33,8 +34,9 @@ def _verdict(row: Row, tier: str, records: Sequence[Fields]) -> str:
     if not records:
         return f"{target}: {NOT_RUN}"
     best = _nearest(target, records)
-    word = "**met**" if target.met_by(best) else "not met"
-    return f"{target}: {word}, {_result(best)}"
+    runs = seeds_of(best, records)
+    size = kilobytes(largest_of(runs))
+    return f"{target}: {verdict(runs, target.met_by)}, `{best['name']}` {size} at {accuracy_of_all(runs)}"
 
 
 def _nearest(target: Target, records: Sequence[Fields]) -> Fields:
@@ -43,10 +45,6 @@ def _nearest(target: Target, records: Sequence[Fields]) -> Fields:
     if small:
         return max(small, key=lambda record: (record["accuracy"], -record["bundle_bytes"]))
     return min(records, key=lambda record: (record["bundle_bytes"], -record["accuracy"]))
-
-
-def _result(record: Fields) -> str:
-    return f"`{record['name']}` {kilobytes(record['bundle_bytes'])} at {record['accuracy']:.2%}"
 
 
 def experiments_table(records: Sequence[Fields]) -> str:
@@ -63,15 +61,25 @@ def methods_table(records: Sequence[Fields]) -> str:
     """A row for each experiment of a method: the published row, ours, and the recorded bundle that comes nearest."""
     rows = []
     for experiment in METHODS.values():
-        recipe = json.loads(json.dumps(dataclasses.asdict(experiment.compress)))
-        wanted = (experiment.network, method_of({"recipe": recipe}))
-        mine = [record for record in records if (record["architecture"], method_of(record)) == wanted]
         aim = experiment.aim or Aim()
-        rows.append([f"`{experiment.name}`", aim.published or "-", str(aim), *_nearest_by_aim(aim, mine)])
+        nearest = _nearest_by_aim(aim, _runs_for(experiment, records))
+        rows.append([f"`{experiment.name}`", aim.published or "-", str(aim), *nearest])
     return table(METHOD_HEADS, rows)
 
 
-METHOD_HEADS = ("experiment", "published", "ours should", "parameters", "operations", "bytes", "accuracy (drop)", "")
+def _runs_for(experiment: Experiment, records: Sequence[Fields]) -> list[Fields]:
+    """Its own runs, and those of the same method on the same network that no experiment was named for."""
+    recipe = json.loads(json.dumps(dataclasses.asdict(experiment.compress)))
+    wanted = (experiment.network, method_of({"recipe": recipe}))
+
+    def fits(record: Fields) -> bool:
+        named = record.get("experiment")
+        return named == experiment.name or (named is None and (record["architecture"], method_of(record)) == wanted)
+
+    return [record for record in records if fits(record)]
+
+
+METHOD_HEADS = ("experiment", "published", "ours should", "parameters", "operations", "bytes", "accuracy", "")
 
 
 def _nearest_by_aim(aim: Aim, records: Sequence[Fields]) -> list[str]:
@@ -80,15 +88,21 @@ def _nearest_by_aim(aim: Aim, records: Sequence[Fields]) -> list[str]:
         return ["", "", "", "", NOT_RUN]
     cheap = [record for record in records if aim.cheap_enough(record)]
     best = max(cheap, key=lambda each: each["accuracy"]) if cheap else min(records, key=lambda each: each["nonzeros"])
+    runs = seeds_of(best, records)
     costs = costs_of(best)
-    dense = best["dense"].get("test_accuracy")
+    dense = [run["dense"].get("test_accuracy") for run in runs]
+    drop = (
+        100 * statistics.mean(before - run["accuracy"] for before, run in zip(dense, runs, strict=True))
+        if all(dense)
+        else None
+    )
     fewer = f"-{costs['parameters_down']:.1%}, " if costs.get("parameters_down") else ""
     return [
         f"{fewer}weights {costs['weight_ratio']:.1f}x fewer",
         f"-{costs['multiply_adds_down']:.1%}" if "multiply_adds_down" in costs else "",
-        f"{kilobytes(best['bundle_bytes'])} ({costs['file_ratio']:.1f}x)",
-        f"{best['accuracy']:.2%}" + (f" ({100 * (dense - best['accuracy']):.2f})" if dense is not None else ""),
-        f"{'**met**' if aim.met_by(best) else 'not met'}, `{best['name']}`",
+        f"{kilobytes(largest_of(runs))} ({best['dense_bytes'] / largest_of(runs):.1f}x)",
+        accuracy_of_all(runs) + (f" (drop {drop:.2f})" if drop is not None else ""),
+        f"{verdict(runs, aim.met_by)}, `{best['name']}`",
     ]
 
 
@@ -97,9 +111,5 @@ def _outcome(experiment: Experiment, records: Sequence[Fields]) -> list[str]:
     seeds = f"{len(records)} of {len(experiment.seeds)}"
     if not records:
         return [seeds, "", "", NOT_RUN]
-    accuracies = [record["accuracy"] for record in records]
-    spread = f" ± {100 * statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-    met = sum(experiment.target.met_by(record) for record in records)
-    word = "met" if met == len(records) else "not met" if not met else f"met by {met} of {len(records)}"
-    largest = max(record["bundle_bytes"] for record in records)
-    return [seeds, kilobytes(largest), f"{statistics.mean(accuracies):.2%}{spread}", word]
+    size = kilobytes(largest_of(records))
+    return [seeds, size, accuracy_of_all(records), verdict(records, experiment.target.met_by)]

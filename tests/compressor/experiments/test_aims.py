@@ -82,13 +82,14 @@ def test_every_method_is_declared_on_a_network_of_ours_under_a_name_of_its_own()
 
 def test_the_table_names_the_nearest_record_of_network_and_method() -> None:
     cheap = record(parameters_left=150_000, multiply_adds_of_structure=23)
+    other = {"prune": {"method": "none"}, "structure": {"method": "fcf", "end": 0.1}}
     records = [
         cheap,
-        record(name="b", parameters_left=200_000, accuracy=0.92),
+        record(name="b", parameters_left=200_000, accuracy=0.92, recipe=other),
         record(name="c", architecture="resnet56"),
     ]
     (line,) = [line for line in methods_table(records).splitlines() if "`resnet20-fcf-43`" in line]
-    assert "| -44.4%, weights 5.4x fewer | -42.5% | 50.0 kB (20.0x) | 91.00% (0.74) | **met**, `a` |" in line
+    assert "| -44.4%, weights 5.4x fewer | -42.5% | 50.0 kB (20.0x) | 91.00% (drop 0.74) | **met**, `a` |" in line
     (line,) = [line for line in methods_table(records).splitlines() if "`resnet32-fcf-43`" in line]
     assert line.endswith("|  |  |  |  | not run |")
 

@@ -39,7 +39,7 @@ def test_networks_tiers_and_seeds_choose() -> None:
 
 
 def test_a_name_given_twice_is_planned_once() -> None:
-    assert runs(plan_sweep(["lenet5-must", "lenet5-must"], [], [], [])) == ["lenet5-must-seed0"]
+    assert runs(plan_sweep(["resnet56-must", "resnet56-must"], [], [], [])) == ["resnet56-must-seed0"]
 
 
 def test_a_plan_of_nothing_is_refused() -> None:

@@ -1,12 +1,12 @@
 from typing import Any
 
 from compressor.experiments import EXPERIMENTS, ROWS
-from compressor.experiments.tables import experiments_table, targets_table
+from compressor.experiments.tables import experiments_table, methods_table, targets_table
 
 
 def record(name: str, size: int, accuracy: float, architecture: str = "resnet20", **more: Any) -> dict[str, Any]:
     fields = {"name": name, "bundle_bytes": size, "accuracy": accuracy, "architecture": architecture}
-    return fields | {"dense_bytes": 1_084_392} | more
+    return fields | {"dense_bytes": 1_084_392, "recipe": {"of": name}} | more
 
 
 def row(table: str, begins: str) -> list[str]:
@@ -32,6 +32,42 @@ def test_each_target_names_the_record_that_meets_it_or_comes_nearest() -> None:
     ]
 
 
+def run_of(name: str, seed: int, accuracy: float, size: int, **more: Any) -> dict[str, Any]:
+    """A record of a method's run."""
+    recipe = {"structure": {"method": "l1"}, "retrain": {"seed": seed, "epochs": 3}}
+    fields = {"recipe": recipe, "parameters": 431_080, "nonzeros": 68_000, "dense": {"test_accuracy": 0.995}}
+    return record(f"{name}-seed{seed}", size, accuracy, "lenet5", **fields) | more
+
+
+def test_a_target_rests_on_all_seeds_of_the_nearest_recipe() -> None:
+    recipes = [{"retrain": {"epochs": 3, "seed": seed}} for seed in range(3)]
+    runs = [
+        record(f"run-{seed}", 64_000 + seed, accuracy, recipe=recipes[seed], teachers=[{"sha256": "ab"}])
+        for seed, accuracy in enumerate((0.9210, 0.9200, 0.9190))
+    ]
+    other = record("other", 60_000, 0.9201, recipe=recipes[0] | {"scale_bits": 8})
+    another = record("another", 60_000, 0.9202, recipe=recipes[1], teachers=[{"sha256": "cd"}])
+    assert row(targets_table([*runs, other, another]), "ResNet-20")[0] == (
+        "65 kB at 92.0%: met by 2 of 3, `run-0` 64.0 kB at 92.00% ± 0.10 (3 seeds)"
+    )
+
+
+def test_a_method_shows_its_own_runs_and_no_other_experiments() -> None:
+    runs = [run_of("lenet5-l1", seed, 0.993 + 0.001 * seed, 32_000 + seed, experiment="lenet5-l1") for seed in range(3)]
+    table = methods_table([*runs, run_of("lenet5-other", 0, 0.999, 9, experiment="lenet5-other")])
+    found = [
+        "weights 6.3x fewer",
+        "",
+        "32.0 kB (33.9x)",
+        "99.40% ± 0.10 (3 seeds) (drop 0.10)",
+        "**met**, `lenet5-l1-seed2`",
+    ]
+    assert row(table, "`lenet5-l1`") == ["-", "run", *found]
+    assert row(table, "`lenet5-nisp`")[2:] == ["", "", "", "", "not run"]
+    unnamed = methods_table([run_of("by-hand", 0, 0.9, 5000)])
+    assert row(unnamed, "`lenet5-l1`")[-1] == "**met**, `by-hand-seed0`"
+
+
 def test_an_experiment_shows_its_seeds_its_mean_and_whether_all_of_them_meet_the_target() -> None:
     name = "resnet20-must"
     seeds = [
@@ -41,7 +77,7 @@ def test_an_experiment_shows_its_seeds_its_mean_and_whether_all_of_them_meet_the
     table = experiments_table(seeds)
     assert len(table.splitlines()) == 2 + len(EXPERIMENTS)
     target = "must: 65 kB at 92.0%"
-    assert row(table, f"`{name}`") == [target, "3 of 3", "60.0 kB", "92.00% ± 0.20", "met by 2 of 3"]
-    assert row(experiments_table(seeds[:1]), f"`{name}`") == [target, "1 of 3", "60.0 kB", "92.00%", "met"]
+    assert row(table, f"`{name}`") == [target, "3 of 3", "60.0 kB", "92.00% ± 0.20 (3 seeds)", "met by 2 of 3"]
+    assert row(experiments_table(seeds[:1]), f"`{name}`") == [target, "1 of 3", "60.0 kB", "92.00%", "**met**"]
     assert row(experiments_table(seeds[2:]), f"`{name}`") == [target, "1 of 3", "60.0 kB", "91.80%", "not met"]
-    assert row(table, "`lenet5-must`") == ["must: 39x at 99.2%", "0 of 1", "", "", "not run"]
+    assert row(table, "`lenet5-must`") == ["must: 39x at 99.2%", "0 of 3", "", "", "not run"]

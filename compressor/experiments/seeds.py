@@ -1,0 +1,42 @@
+"""Runs that differ in their seed alone, and what is said of all of them: no row rests on its best seed."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Fields = Mapping[str, Any]  # of one record
+
+
+def seeds_of(record: Fields, records: Sequence[Fields]) -> list[Fields]:
+    """The runs of a record's recipe on its network and data, whatever their seed, itself among them."""
+    mine = _key(record)
+    return [other for other in records if other is record or _key(other) == mine]
+
+
+def _key(record: Fields) -> tuple[Any, ...]:
+    teachers = [teacher["sha256"] for teacher in record.get("teachers", [])]
+    return (record["architecture"], record.get("experiment"), _without_seed(record.get("recipe")), teachers)
+
+
+def _without_seed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_seed(part) for name, part in value.items() if name != "seed"}
+    return value
+
+
+def accuracy_of_all(runs: Sequence[Fields]) -> str:
+    """Their mean accuracy, with the standard deviation and the number of seeds where there are several."""
+    accuracies = [run["accuracy"] for run in runs]
+    mean = f"{statistics.mean(accuracies):.2%}"
+    return f"{mean} ± {100 * statistics.stdev(accuracies):.2f} ({len(runs)} seeds)" if len(runs) > 1 else mean
+
+
+def largest_of(runs: Sequence[Fields]) -> int:
+    """Bytes of the largest file."""
+    return max(int(run["bundle_bytes"]) for run in runs)
+
+
+def verdict(runs: Sequence[Fields], met_by: Callable[[Fields], bool]) -> str:
+    """Whether all of them meet a target, none, or some."""
+    met = sum(map(met_by, runs))
+    return "**met**" if met == len(runs) else "not met" if not met else f"met by {met} of {len(runs)}"
