@@ -1,6 +1,5 @@
 """The whole way from a dense network to a published bundle: prune, remove, share, train centroids, encode, measure."""
 
-import copy
 import dataclasses
 import functools
 import hashlib
@@ -20,6 +19,7 @@ from compressor.errors import CompressorError
 from compressor.factorization.network import factorize_network
 from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
+from compressor.networks.weights import weights_digest
 from compressor.operations import multiply_adds_of
 from compressor.pruning.masks import FixedMasks, nonzero_masks
 from compressor.recipes import CompressRecipe, Round
@@ -32,12 +32,13 @@ from compressor.training.batchnorm import reestimate_batchnorm
 from compressor.training.constraint import Constraint, Together
 from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
-from compressor.training.lessons import Lessons, Teaching
+from compressor.training.lessons import Lessons
 from compressor.training.processes import first_before_others, take_from_first
 from compressor.training.recipe import TrainRecipe
 from compressor.training.samples import Samples
-from compressor.training.teachers import Ensemble, Teacher
+from compressor.training.teachers import Teacher
 from compressor.training.trainer import Trainer
+from compressor.tutor import Tutor
 from compressor.vector_quantization import TrainedCodewords, VectorAssignment, input_moments, quantize_vectors
 from model_store.accounting import account
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
@@ -45,7 +46,7 @@ from model_store.interface import BundleStore, StoredBundle
 
 RECORD = "record.json"
 VECTORS = "vectors.safetensors"
-DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle (the record has all 64), and in names of files
+DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle; the record has all 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,24 +92,12 @@ class Compression:
         self.progress = progress
         self.accuracies: dict[str, float] = {}
         self._vectors: VectorAssignment | None = None
-        self.teachers = tuple(teachers)
-        self._teacher = self._choose_teacher(network)
+        self.tutor = Tutor.of(network, card, recipe, teachers)
         self._fingerprint = weights_digest(network)
         self._dense_size = DenseSize.of(network)
         self._dense_multiply_adds = multiply_adds_of(network, card.preprocessing.input_shape)
         if recipe.factorize is not None:
             self._factorize(recipe.factorize)
-
-    def _choose_teacher(self, network: nn.Module) -> nn.Module | None:
-        for teacher in self.teachers:
-            teacher.check(self.card)
-        if self.teachers and not self.recipe.needs_teacher:
-            raise CompressorError("teacher_share = 0.0 and teachers given, must be above 0 for them to be listened to")
-        if not self.recipe.needs_teacher:
-            return None
-        if not self.teachers:
-            return _teacher_of(network)
-        return Ensemble(self.teachers, self.card.preprocessing).to(next(network.parameters()).device)
 
     def publish(self, store: BundleStore, name: str) -> StoredBundle:
         """Run every stage that is not done, measure the decoded file, and publish it.
@@ -198,10 +187,7 @@ class Compression:
             "data": self.data.digest,
             "card": dataclasses.asdict(self.card)["preprocessing"],
         }
-        if self.recipe.teacher_views and training is not None:
-            inputs["teacher_views"] = self.recipe.teacher_views
-        if self.teachers:
-            inputs["teachers"] = [teacher.sha256 for teacher in self.teachers]
+        inputs |= self.tutor.stage_inputs(trains=training is not None)
 
         def run(checkpoint: Path) -> float:
             work(checkpoint)
@@ -253,22 +239,9 @@ class Compression:
 
     @functools.cached_property
     def _taught_by(self) -> nn.Module | Lessons | None:
-        """The teacher, or what it says of the views that the recipe asks for."""
-        if self._teacher is None or not self.recipe.teacher_views:
-            return self._teacher
-        recipe, preprocessing = self.recipe.retrain, self.card.preprocessing
-        asked = {
-            "teacher": weights_digest(self._teacher),
-            "data": self.data.images.digest,
-            "preprocessing": dataclasses.asdict(preprocessing),
-            "augmentation": dataclasses.asdict(recipe.augmentation),
-            "precision": recipe.precision,
-        }
-        file = self.lessons_folder / f"lessons-{fingerprint_of(asked)[:DIGEST_DIGITS]}.safetensors"
-        teaching = Teaching(
-            self._teacher, preprocessing, recipe.augmentation, recipe.precision == "bf16", self.progress
+        return self.tutor.teaching(
+            self.data.images, self.card, self.recipe, self.lessons_folder, progress=self.progress
         )
-        return teaching.lessons(self.data.images, self.recipe.teacher_views, file)
 
     def _already_published(self, store: BundleStore, name: str, bundle: Bundle) -> StoredBundle | None:
         """What an earlier session published of this very bundle."""
@@ -329,7 +302,7 @@ class Compression:
             "dense_multiply_adds": self._dense_multiply_adds,
             "dense": self.card.training,
             "recipe": dataclasses.asdict(self.recipe),
-            "teachers": [teacher.provenance() for teacher in self.teachers],
+            "teachers": self.tutor.provenance(),
             "data": {"train": self.data.digest, "test": test.digest},
             "minutes": self.folder.minutes(),
             **surroundings(),
@@ -348,16 +321,3 @@ def _stored_already(store: BundleStore, name: str, data: bytes) -> StoredBundle 
     found = (version for version in reversed(versions) if store.digest(name, version) == digest)
     version = next(found, None)
     return store.read(name, version) if version is not None else None
-
-
-def _teacher_of(network: nn.Module) -> nn.Module:
-    return with_layout(copy.deepcopy(network), torch.channels_last)
-
-
-def weights_digest(network: nn.Module) -> str:
-    """SHA-256 over names and values of the dense network."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

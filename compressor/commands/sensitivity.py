@@ -15,7 +15,7 @@ from compressor.data import ImageSet, load_images, split_images
 from compressor.errors import CheckpointError, CompressorError, RecipeError
 from compressor.layer_rules import render_rules
 from compressor.networks.card import NetworkCard
-from compressor.pipeline import weights_digest
+from compressor.networks.weights import weights_digest
 from compressor.plots.canvas import new_figure, save_figure
 from compressor.plots.sensitivity import plot_sensitivity
 from compressor.pruning.masks import prunable_parameters

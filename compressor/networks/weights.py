@@ -1,5 +1,6 @@
 """Load weights into a network: safetensors, or .pth by `weights_only`, under the names people publish them with."""
 
+import hashlib
 import pickle
 import re
 from collections.abc import Mapping
@@ -114,3 +115,12 @@ def _problem(kind: str, names: list[str]) -> str:
         return ""
     more = f" and {len(names) - NAMES_IN_MESSAGE} more" if len(names) > NAMES_IN_MESSAGE else ""
     return f"{kind}: {', '.join(names[:NAMES_IN_MESSAGE])}{more}"
+
+
+def weights_digest(network: nn.Module) -> str:
+    """SHA-256 over names and values of a network's tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
