@@ -24,3 +24,4 @@ class StillPlan:
 
 CpuPlan: type = NumpyPlan if NativePlan is None else NativePlan
 """What `compile_plan` makes for the CPU here: tests that watch or break an engine do it to this one."""
+CPU_RUN = "run" if NativePlan is None else "run_pictures"  # what the queue calls

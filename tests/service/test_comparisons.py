@@ -19,7 +19,7 @@ from service.errors import SettingsError
 from service.settings import Settings
 from tests.service.asgi import body_of, parts_of, post
 from tests.service.bundles import residual_bundle
-from tests.service.plans import CpuPlan
+from tests.service.plans import CPU_RUN, CpuPlan
 from tests.service.test_following import CLASSES, certain_of
 
 
@@ -118,14 +118,14 @@ def test_where_the_candidate_cannot_answer_the_primary_does(
     async def main() -> None:
         parts = parts_of(app)
         large = await parts.models.find("large")
-        original = CpuPlan.run
+        original = getattr(CpuPlan, CPU_RUN)
 
         def run(plan: CpuPlan, batch: Array) -> Array:
             if plan is large.plan:
                 raise ValueError("secret")
             return original(plan, batch)
 
-        monkeypatch.setattr(CpuPlan, "run", run)
+        monkeypatch.setattr(CpuPlan, CPU_RUN, run)
         sent = await post(app)
         assert (sent[0]["status"], body_of(sent)["model"]) == (200, "small")
         assert value(app, "csrve_canary_fallbacks_total{") == 1
@@ -154,14 +154,14 @@ def _failing(kind: str, monkeypatch: pytest.MonkeyPatch, app: FastAPI) -> Callab
 
     async def engine() -> None:
         large = await parts_of(app).models.find("large")
-        original = CpuPlan.run
+        original = getattr(CpuPlan, CPU_RUN)
 
         def run(plan: CpuPlan, batch: Array) -> Array:
             if plan is large.plan:
                 raise ValueError("secret")
             return original(plan, batch)
 
-        monkeypatch.setattr(CpuPlan, "run", run)
+        monkeypatch.setattr(CpuPlan, CPU_RUN, run)
 
     async def model() -> None:
         Store(parts_of(app).settings.store).remove("large", 2)
@@ -195,14 +195,14 @@ def test_a_shadow_that_hangs_holds_nobody_up_and_what_is_too_much_is_dropped(
 ) -> None:
     async def main() -> None:
         large = await parts_of(app).models.find("large")
-        original = CpuPlan.run
+        original = getattr(CpuPlan, CPU_RUN)
 
         def run(plan: CpuPlan, batch: Array) -> Array:
             if plan is large.plan:
                 assert open_.wait(20)
             return original(plan, batch)
 
-        monkeypatch.setattr(CpuPlan, "run", run)
+        monkeypatch.setattr(CpuPlan, CPU_RUN, run)
         for _ in range(10):
             assert body_of(await post(app))["model"] == "small"
         assert len(parts_of(app).comparisons._tasks) == 2

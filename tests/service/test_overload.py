@@ -11,14 +11,14 @@ from service.app import build_app
 from service.engine.plan import Array
 from service.settings import Settings
 from tests.service.asgi import body_of, parts_of, post
-from tests.service.plans import CpuPlan
+from tests.service.plans import CPU_RUN, CpuPlan
 
 
 def test_v8_ten_times_what_the_engine_can_do_keeps_it_busy_with_full_batches_and_the_rest_is_told_when_to_come_back(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
-    original = CpuPlan.run
+    original = getattr(CpuPlan, CPU_RUN)
 
     def slow(plan: CpuPlan, batch: Array) -> Array:
         if threading.current_thread().name.startswith("csrve-engine"):
@@ -47,7 +47,7 @@ def test_v8_ten_times_what_the_engine_can_do_keeps_it_busy_with_full_batches_and
             await ask()
             assert statuses == {200: 1}
 
-    monkeypatch.setattr(CpuPlan, "run", slow)
+    monkeypatch.setattr(CpuPlan, CPU_RUN, slow)
     statuses: Counter[int] = Counter()
     depths: list[int] = []
     app = build_app(replace(settings, max_batch=4, queue_limit=16, request_limit=64))

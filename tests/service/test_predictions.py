@@ -14,7 +14,7 @@ from service.engine.plan import Array
 from service.settings import Settings
 from tests.service.asgi import body_of, parts_of, post
 from tests.service.drawings import png
-from tests.service.plans import CpuPlan
+from tests.service.plans import CPU_RUN, CpuPlan
 
 PNG = {"Content-Type": "image/png"}
 
@@ -25,7 +25,7 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = threading.Event()
         self.entered = threading.Event()
-        original = CpuPlan.run
+        original = getattr(CpuPlan, CPU_RUN)
 
         def run(plan: CpuPlan, batch: Array) -> Array:
             if threading.current_thread().name.startswith("csrve-engine"):
@@ -33,7 +33,7 @@ class Gate:
                 assert self.open.wait(20)
             return original(plan, batch)
 
-        monkeypatch.setattr(CpuPlan, "run", run)
+        monkeypatch.setattr(CpuPlan, CPU_RUN, run)
 
 
 @pytest.fixture
@@ -126,13 +126,13 @@ def test_more_than_the_house_holds_is_503_before_the_body_is_read(settings: Sett
 def test_a_slow_stage_lands_in_its_own_bucket(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    original = CpuPlan.run
+    original = getattr(CpuPlan, CPU_RUN)
 
     def slow(plan: CpuPlan, batch: Array) -> Array:
         threading.Event().wait(0.3)
         return original(plan, batch)
 
-    monkeypatch.setattr(CpuPlan, "run", slow)
+    monkeypatch.setattr(CpuPlan, CPU_RUN, slow)
     with TestClient(build_app(settings)) as client:
         timing = client.post("/predict", content=png(), headers=PNG).json()["timing_ms"]
         lines = client.get("/metrics").text.splitlines()

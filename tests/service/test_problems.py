@@ -12,7 +12,7 @@ from service.errors import RequestError
 from service.predictions import Predictor
 from service.settings import Settings
 from tests.service.drawings import png
-from tests.service.plans import CpuPlan
+from tests.service.plans import CPU_RUN, CpuPlan
 from tests.service.routes.test_predict import ERRORS
 
 MEMBERS = ["type", "title", "status", "detail", "code", "request_id"]
@@ -84,8 +84,8 @@ def app(settings: Settings) -> FastAPI:
 @pytest.mark.parametrize(
     ("target", "name", "error", "status", "code"),
     [
-        (CpuPlan, "run", ValueError("secret /usr/lib/x.py"), 500, "inference_failed"),
-        (CpuPlan, "run", MemoryError("secret"), 500, "inference_failed"),
+        (CpuPlan, CPU_RUN, ValueError("secret /usr/lib/x.py"), 500, "inference_failed"),
+        (CpuPlan, CPU_RUN, MemoryError("secret"), 500, "inference_failed"),
         (Predictor, "predict", RuntimeError("secret /usr/lib/x.py"), 500, "internal_error"),
         (Predictor, "predict", MemoryError("secret"), 503, "overloaded"),
     ],

@@ -28,7 +28,7 @@ from service.settings import Settings, read_settings
 from service.tracing import Tracing
 from tests.service.asgi import parts_of, post
 from tests.service.drawings import png
-from tests.service.plans import CpuPlan
+from tests.service.plans import CPU_RUN, CpuPlan
 from tests.service.processes import serving
 from tests.service.test_predictions import Gate, gate
 
@@ -130,7 +130,7 @@ def test_a_failure_of_the_engine_shows(settings: Settings, monkeypatch: pytest.M
 
     traced = Traced(settings)
     with TestClient(traced.app, raise_server_exceptions=False) as client:
-        monkeypatch.setattr(CpuPlan, "run", fail)
+        monkeypatch.setattr(CpuPlan, CPU_RUN, fail)
         assert client.post("/predict", content=png(), headers=PNG).status_code == 500
     (http,), (batch,) = traced.spans("POST /predict"), traced.spans("batch")
     assert (http.status.status_code, batch.status.status_code) == (StatusCode.ERROR, StatusCode.ERROR)

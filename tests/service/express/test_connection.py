@@ -13,7 +13,7 @@ from service.engine.plan import Array
 from service.settings import Settings
 from tests.service.drawings import png
 from tests.service.express.conftest import Running, listening, read_answer, request
-from tests.service.plans import CpuPlan
+from tests.service.plans import CPU_RUN, CpuPlan
 from tests.service.test_predictions import Gate, gate
 
 __all__ = ["gate"]
@@ -196,14 +196,14 @@ def test_an_answer_that_takes_too_long_is_504(settings: Settings, gate: Gate) ->
 
 
 def test_a_picture_that_the_engine_fails_on_is_500(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = CpuPlan.run
+    original = getattr(CpuPlan, CPU_RUN)
 
     def fail(plan: CpuPlan, batch: Array) -> Array:
         return np.full_like(original(plan, batch), np.nan)
 
     async def main() -> None:
         async with listening(settings) as running:
-            monkeypatch.setattr(CpuPlan, "run", fail)
+            monkeypatch.setattr(CpuPlan, CPU_RUN, fail)
             failed = await running.ask()
             assert (failed.status, failed.json["code"]) == (500, "inference_failed")
             assert running.taken == [True]
