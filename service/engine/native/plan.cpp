@@ -12,7 +12,6 @@ namespace csrve {
 namespace {
 
 constexpr int64_t kMaxLanes = 16;
-constexpr int64_t kLineFloats = 16;                     // of the caches
 constexpr int64_t kMaxPixels = int64_t{1} << 31;        // of one image: 8 GiB of activations
 constexpr int64_t kWorkspaceFloats = int64_t{1} << 28;  // beyond 1 GiB fewer images run side by side
 constexpr std::align_val_t kAlignment{64};
@@ -305,32 +304,20 @@ void Plan::prepare(Workspace& workspace, int64_t lanes, const Schedules& schedul
 
 void Plan::read_pictures(const Pass& pass, const Pictures& pictures, int64_t count) const {
     const Frame& in = input_.frame;
+    const int64_t lanes = pass.lanes;
     pass.parallel(in.channels * in.height, [&](int64_t task, const Worker&) {
         const int64_t channel = task / in.height, y = task % in.height, row = (channel * in.height + y) * in.width;
         float* target = pass.channel(input_, channel);
-        if (pass.lanes == 1)
+        if (lanes == 1) {
             write_pixels(in, target, y, 0, pictures.at(0) + row, 1, in.width, 1);
-        else
-            interleave(pass, pictures, count, row, y, target);
-    });
-}
-
-// A row of every picture, a cache line of each at a time: pictures may lie a multiple of 4 kB apart, where the first
-// level has room for few of them, so no line can be left and come back to.
-void Plan::interleave(const Pass& pass, const Pictures& pictures, int64_t count, int64_t row, int64_t y,
-                      float* target) const {
-    const Frame& in = input_.frame;
-    const int64_t lanes = pass.lanes;
-    float lines[kLineFloats][kMaxLanes] = {};
-    for (int64_t x = 0; x < in.width; x += kLineFloats) {
-        const int64_t pixels = std::min(kLineFloats, in.width - x);
-        for (int64_t lane = 0; lane < count; ++lane) {
-            const float* const source = pictures.at(lane) + row + x;
-            for (int64_t pixel = 0; pixel < pixels; ++pixel) lines[pixel][lane] = source[pixel];
+            return;
         }
-        for (int64_t pixel = 0; pixel < pixels; ++pixel)
-            std::copy(lines[pixel], lines[pixel] + lanes, target + in.pixel(y, x + pixel) * lanes);
-    }
+        for (int64_t x = 0; x < in.width; ++x) {
+            float* pixel = target + in.pixel(y, x) * lanes;
+            for (int64_t lane = 0; lane < count; ++lane) pixel[lane] = pictures.at(lane)[row + x];
+            for (int64_t lane = count; lane < lanes; ++lane) pixel[lane] = 0.0f;
+        }
+    });
 }
 
 void Plan::write_logits(const Pass& pass, int64_t count, float* logits) const {

@@ -101,8 +101,6 @@ class Plan {
                    double* seconds) const;
     void run_layers(const Pass& pass, const Schedules& schedules, double* seconds) const;
     void read_pictures(const Pass& pass, const Pictures& pictures, int64_t count) const;
-    void interleave(const Pass& pass, const Pictures& pictures, int64_t count, int64_t row, int64_t y,
-                    float* target) const;
     void write_logits(const Pass& pass, int64_t count, float* logits) const;
 
     const Kernels& kernels_;
