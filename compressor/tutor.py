@@ -66,6 +66,7 @@ class Tutor:
         if self.network is None or not self.views:
             return self.network
         training = recipe.retrain
+        bf16 = training.precision == "bf16"
         asked = {
             "teacher": weights_digest(self.network),
             "data": images.digest,
@@ -74,7 +75,6 @@ class Tutor:
             "precision": training.precision,
         }
         file = folder / f"lessons-{fingerprint_of(asked)[:FINGERPRINT_DIGITS]}.safetensors"
-        bf16 = training.precision == "bf16"
         teaching = Teaching(self.network, card.preprocessing, training.augmentation, bf16, progress)
         return teaching.lessons(images, self.views, file)
 

@@ -20,7 +20,7 @@ from compressor.plots.canvas import new_figure, save_figure
 from compressor.plots.sensitivity import plot_sensitivity
 from compressor.pruning.masks import prunable_parameters
 from compressor.pruning.sensitivity import LADDERS, Ladder, Measurement, qualities_within, scan_sensitivity
-from compressor.recipes import CompressRecipe
+from compressor.recipes import CompressRecipe, inherit_split
 from compressor.record import surroundings
 from compressor.stages import fingerprint_of
 from compressor.training.evaluation import accuracy_of
@@ -76,9 +76,9 @@ def _ladder(options: argparse.Namespace) -> Ladder:
 
 def _split(options: argparse.Namespace, card: NetworkCard) -> tuple[int, int]:
     """(holdout, seed): as given, else as training had it, else as compressing would."""
-    trained, default = card.training.get("recipe", {}), CompressRecipe()
-    holdout = trained.get("holdout", default.holdout) if options.holdout is None else options.holdout
-    return holdout, trained.get("seed", default.seed) if options.seed is None else options.seed
+    recipe = inherit_split(CompressRecipe(), card)
+    holdout = recipe.holdout if options.holdout is None else options.holdout
+    return holdout, recipe.seed if options.seed is None else options.seed
 
 
 class _Scan:

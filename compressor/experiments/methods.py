@@ -58,9 +58,11 @@ def _recipe(retrain: TrainRecipe, last: TrainRecipe, **fields: Any) -> CompressR
 
 def _digits(name: str, retrain: TrainRecipe = DIGITS_SHORT, aim: Aim | None = None, **fields: Any) -> Experiment:
     recipe = _recipe(retrain, DIGITS_LAST, **fields)
-    return Experiment(
-        f"lenet5-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim or Aim(), seeds=THREE_SEEDS
-    )
+    return _lenet5(name, recipe, aim or Aim())
+
+
+def _lenet5(name: str, recipe: CompressRecipe, aim: Aim) -> Experiment:
+    return Experiment(f"lenet5-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim, seeds=THREE_SEEDS)
 
 
 def _digits_filters(method: str, **fields: Any) -> Experiment:
@@ -72,14 +74,14 @@ def _digits_filters(method: str, **fields: Any) -> Experiment:
 def _digits_prm(name: str, aim: Aim, *kept: float) -> Experiment:
     """Columns, then filters, by ADMM; what that leaves nearly empty; the file."""
     recipe = _prm_recipe(DIGITS_LONG, DIGITS_LAST, kept, RemoveRecipe(8, 0.01, PURIFY_LITTLE))
-    return Experiment(f"lenet5-prm-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim, seeds=THREE_SEEDS)
+    return _lenet5(f"prm-{name}", recipe, aim)
 
 
 def _digits_prm_weights(name: str, aim: Aim, *kept: float) -> Experiment:
     """As few weights as can be: what is left is small, and is trained ten times as long for the same minutes."""
     recipe = _prm_recipe(DIGITS_SHORT, DIGITS_LAST_LONG, kept, RemoveRecipe(120, 0.02, PURIFY_LITTLE))
     recipe = replace(recipe, share=ShareRecipe((("*", 32),), entropy_penalty=0.001))
-    return Experiment(f"lenet5-prm-{name}", "lenet5", "mnist", recipe, METHOD, DIGITS_DENSE, aim=aim, seeds=THREE_SEEDS)
+    return _lenet5(f"prm-{name}", recipe, aim)
 
 
 def _prm_recipe(

@@ -15,7 +15,8 @@ def seeds_of(record: Fields, records: Sequence[Fields]) -> list[Fields]:
 
 def _key(record: Fields) -> tuple[Any, ...]:
     teachers = [teacher["sha256"] for teacher in record.get("teachers", [])]
-    return (record["architecture"], record.get("experiment"), _without_seed(record.get("recipe")), teachers)
+    recipe = _without_seed(record.get("recipe"))
+    return (record["architecture"], record.get("data"), record.get("experiment"), recipe, teachers)
 
 
 def _without_seed(value: Any) -> Any:

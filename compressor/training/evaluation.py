@@ -1,5 +1,8 @@
 """Accuracy of a network on an image set."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -16,16 +19,24 @@ def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     return (pixels.float() / 255 - mean) / std
 
 
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network as it answers; afterwards it is in the mode that it was in before."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
 @torch.no_grad()
 def logits_of(network: nn.Module, images: ImageSet, preprocessing: Preprocessing) -> Tensor:
     """Logits float32 [count, classes] of every picture, in order, on the CPU."""
     device = next(network.parameters()).device
-    training = network.training
-    network.eval()
     batches = images.pixels.split(EVALUATION_BATCH)
-    logits = torch.cat([network(normalise(batch.to(device), preprocessing)).float().cpu() for batch in batches])
-    network.train(training)
-    return logits
+    with evaluating(network):
+        return torch.cat([network(normalise(batch.to(device), preprocessing)).float().cpu() for batch in batches])
 
 
 def accuracy_of(network: nn.Module, images: ImageSet, preprocessing: Preprocessing) -> float:

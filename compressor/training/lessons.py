@@ -5,8 +5,6 @@ crops and flips drawn beforehand, with the teacher's answer to each kept beside 
 are the same whatever a training's seed, so several runs can share one file.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from tqdm import tqdm
 from compressor.data.augmentation import Augmentation
 from compressor.data.images import ImageSet
 from compressor.errors import CheckpointError
-from compressor.training.evaluation import EVALUATION_BATCH, normalise
+from compressor.training.evaluation import EVALUATION_BATCH, evaluating, normalise
 from compressor.training.files import load_tensors, save_tensors
 from compressor.training.processes import first_before_others
 from model_store.preprocessing import Preprocessing
@@ -81,7 +79,7 @@ class Teaching:
         device = next(self.teacher.parameters()).device
         done = list(_read(file, len(images)).to(device)) if file.exists() else []
         bar = tqdm(total=views, initial=min(len(done), views), desc="lessons", unit=" views", disable=not self.progress)
-        with bar, _evaluating(self.teacher):
+        with bar, evaluating(self.teacher):
             for view in range(len(done), views):
                 done.append(self._answer(images, self._draw(images, view)))
                 save_tensors(file, {LOGITS: torch.stack(done)}, {DONE: len(done)})
@@ -107,13 +105,3 @@ def _read(file: Path, pictures: int) -> Tensor:
         shape = None if logits is None else tuple(logits.shape)
         raise CheckpointError(f"{file}: {LOGITS} {shape}, must be (views, {pictures}, classes)")
     return logits
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(training)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.pruning.masks import prunable_parameters
+from compressor.training.evaluation import evaluating
 from compressor.training.samples import Samples
 
 PICTURES, BATCH = 2000, 250
@@ -25,15 +26,14 @@ def input_moments(network: nn.Module, samples: Samples) -> dict[str, Tensor]:
         for module in network.modules()
         if isinstance(module, nn.Conv2d | nn.Linear) and id(module.weight) in names
     ]
-    training, device = network.training, next(network.parameters()).device
-    network.eval()
+    device = next(network.parameters()).device
     try:
-        for images in samples.batches(PICTURES, BATCH):
-            network(images.to(device))
+        with evaluating(network):
+            for images in samples.batches(PICTURES, BATCH):
+                network(images.to(device))
     finally:
         for hook in hooks:
             hook.remove()
-        network.train(training)
     batches = -(-min(PICTURES, len(samples.images)) // BATCH)
     return {name: total / batches for name, total in sums.items()}
 

@@ -4,7 +4,7 @@ Latency counts from when a request was meant to be sent, so that a client that f
 which no connection is free when it is due is never sent, and counted.
 
 The client shares the processors with the service it measures, so it is kept cheap: plain sockets, looked at a thousand
-times a second, at a third of what an event loop and its transports would take.
+times a second, instead of an event loop and its transports.
 """
 
 import re
