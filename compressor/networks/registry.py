@@ -7,7 +7,7 @@ from functools import partial
 from torch import nn
 
 from compressor.errors import NetworkError
-from compressor.networks.plain import LeNet5, LeNet300, Vgg16
+from compressor.networks.plain import Airbench, LeNet5, LeNet300, Vgg16
 from compressor.networks.resnet_cifar import CifarResNet
 from compressor.networks.resnet_wide import WideStemResNet
 from compressor.networks.torchvision_models import TORCHVISION, TorchvisionModel
@@ -19,6 +19,7 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], tuple[int, int, int]]] = {
     **{f"resnet{depth}": (partial(CifarResNet, depth), CIFAR_INPUT) for depth in (20, 32, 44, 56, 110)},
     **{f"resnet{depth}": (partial(WideStemResNet, depth), CIFAR_INPUT) for depth in (18, 34, 50, 101, 152)},
     "vgg16": (Vgg16, CIFAR_INPUT),
+    "airbench": (Airbench, CIFAR_INPUT),
     "lenet300": (LeNet300, MNIST_INPUT),
     "lenet5": (LeNet5, MNIST_INPUT),
 }

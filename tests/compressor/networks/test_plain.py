@@ -1,9 +1,10 @@
 import itertools
 
+import pytest
 import torch
 from torch import nn
 
-from compressor.networks.plain import LeNet5, LeNet300, Vgg16
+from compressor.networks.plain import Airbench, LeNet5, LeNet300, Vgg16
 
 
 def shapes(network: nn.Module) -> list[tuple[int, ...]]:
@@ -17,6 +18,21 @@ def test_vgg16_has_thirteen_convolutions_of_3x3_and_five_pools() -> None:
     expected = [(after, before, 3, 3) for before, after in itertools.pairwise(widths)]
     assert shapes(network) == [*expected, (10, 512)]
     assert sum(isinstance(module, nn.MaxPool2d) for module in network.modules()) == 5
+
+
+def test_airbench_has_two_convolutions_a_block_and_its_papers_parameters() -> None:
+    network = Airbench(10)
+    widths = [24, 64, 64, 256, 256, 256, 256]
+    expected = [(after, before, 3, 3) for before, after in itertools.pairwise(widths)]
+    assert shapes(network) == [(24, 3, 2, 2), *expected, (10, 256)]
+    assert sum(weight.numel() for weight in network.parameters()) == pytest.approx(1.97e6, rel=0.005)
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_airbenchs_blocks_pass_their_inputs_on_at_first() -> None:
+    layer = next(module for module in Airbench(10).modules() if getattr(module, "kernel_size", None) == (3, 3))
+    images = torch.rand(2, 24, 7, 7)
+    assert torch.equal(layer(images)[:, :24], images)
 
 
 def test_lenet300_has_the_layers_of_its_name() -> None:

@@ -70,8 +70,8 @@ def test_a_users_class_takes_cifar_pictures_unless_it_says_otherwise(module: str
 @pytest.mark.parametrize("ask", [lambda name: build_network(name, 10), input_shape_of])
 def test_an_unknown_name_is_refused_with_those_that_are_known(ask: object) -> None:
     known = (
-        "lenet300, lenet5, resnet101, resnet110, resnet152, resnet18, resnet20, resnet32, resnet34, resnet44, "
-        "resnet50, resnet56, vgg16"
+        "airbench, lenet300, lenet5, resnet101, resnet110, resnet152, resnet18, resnet20, resnet32, resnet34, "
+        "resnet44, resnet50, resnet56, vgg16"
     )
     assert callable(ask)
     with pytest.raises(
