@@ -9,8 +9,9 @@ from service.comparisons import Answer, Comparisons, Read
 from service.correlation import RequestRecord
 from service.engine.plan import Array
 from service.errors import InferenceFailed, InvalidInference, ModelNotServed, ModelUnavailable, Overloaded
-from service.inference import InferenceQueue, Outcome
+from service.inference import InferenceQueue
 from service.models import LoadedModel, Models
+from service.runs import Outcome
 from service.splits import Split
 
 

@@ -15,10 +15,11 @@ from model_store.preprocessing import Preprocessing
 from model_store.references import Reference, Selector
 from service.engine.plan import Array
 from service.errors import Draining, Overloaded, RequestError
-from service.inference import InferenceQueue, Outcome
+from service.inference import InferenceQueue
 from service.logs import log
 from service.metrics.comparisons import ComparisonMetrics, ComparisonSeries
 from service.models import LoadedModel, Models
+from service.runs import Outcome
 from service.splits import KINDS, Split
 
 Read = Callable[[Preprocessing], Awaitable[list[Array]]]  # the pictures of a request, as a model wants them

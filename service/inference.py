@@ -15,35 +15,17 @@ import logging
 import math
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from service.engine import Plan
-from service.engine.plan import Array, run_pictures
-from service.errors import Draining, EngineFailure, InferenceFailed, Overloaded
+from service.engine.plan import Array
+from service.errors import Draining, InferenceFailed, Overloaded
 from service.lanes import Lane, Lanes
 from service.logs import log
+from service.runs import Outcome, Run, Ticket, mean_picture_s, run_batch
 
 MAX_RETRY_AFTER_S = 60
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """What became of a picture: float32 logits [classes], and when the engine began and ended (perf_counter)."""
-
-    logits: Array
-    started_s: float
-    ended_s: float
-    batch_size: int
-
-    @property
-    def picture_s(self) -> float:
-        """The engine's time for one picture of the batch."""
-        return (self.ended_s - self.started_s) / self.batch_size
 
 
 class Spans(Protocol):
@@ -56,23 +38,6 @@ class Spans(Protocol):
         self, engine: str, members: Sequence[tuple[object, Outcome | None]], began_s: float, ended_s: float
     ) -> None:
         """Called after a batch, by the engine's thread."""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A picture that waits, or is being run, and who is told.
-
-    Attributes:
-        tell: called in the loop with what became of it, None where the engine failed on it.
-    """
-
-    plan: Plan
-    is_copy: bool
-    picture: Array
-    loop: asyncio.AbstractEventLoop
-    tell: Callable[[Outcome | None], object]
-    asked: object = None
-    outcome: Outcome | None = None
 
 
 _Taken = tuple[Lane[Ticket], list[Ticket]]
@@ -227,14 +192,17 @@ class InferenceQueue:
         lane, batch = taken
         began_s = time.perf_counter()
         lane.observe_batch(len(batch))
-        _run(lane.plan, batch)
-        _deliver(batch)
-        outcome = batch[0].outcome
+        runs = run_batch(lane.plan, batch)
+        if self._spans is not None:
+            for run in runs:
+                run.outcomes()  # before the loop does
+        for run in runs:
+            run.deliver()
         with self._lock:
-            self._lanes.finish(lane, outcome.picture_s if outcome else None)
+            self._lanes.finish(lane, mean_picture_s(runs))
             self._wake()
         if self._spans is not None:
-            _record(self._spans, lane.plan, batch, began_s)
+            _record(self._spans, lane.plan, runs, began_s)
         return True
 
     def _wake(self) -> None:
@@ -257,54 +225,14 @@ class InferenceQueue:
         return taken
 
 
-def _run(plan: Plan, batch: Sequence[Ticket]) -> None:
-    started_s = time.perf_counter()
-    try:
-        logits = run_pictures(plan, [ticket.picture for ticket in batch])
-        if len(logits) != len(batch):
-            raise EngineFailure(f"{len(logits)} rows of logits, must be {len(batch)}, one a picture")
-    except Exception as error:  # whatever an engine raises costs its own request, never the worker
-        if len(batch) > 1:
-            for ticket in batch:
-                _run(plan, [ticket])
-        else:
-            log("engine failed", {"engine": plan.name}, logging.ERROR, error)
-        return
-    ended_s = time.perf_counter()
-    all_finite = bool(np.isfinite(logits).all())  # once for all, as a rule
-    for ticket, row in zip(batch, logits, strict=True):
-        if all_finite or np.isfinite(row).all():
-            ticket.outcome = Outcome(row, started_s, ended_s, len(batch))
-        else:
-            log("logits not finite", {"engine": plan.name}, logging.ERROR)
-
-
-def _record(spans: Spans, plan: Plan, batch: Sequence[Ticket], began_s: float) -> None:
-    members = [(ticket.asked, ticket.outcome) for ticket in batch]
+def _record(spans: Spans, plan: Plan, runs: Sequence[Run], began_s: float) -> None:
+    members = [
+        (ticket.asked, outcome) for run in runs for ticket, outcome in zip(run.tickets, run.outcomes(), strict=True)
+    ]
     try:
         spans.record(plan.name, members, began_s, time.perf_counter())
     except Exception as error:  # the worker must go on
         log("crash", {"during": "tracing"}, logging.ERROR, error)
-
-
-def _deliver(batch: Sequence[Ticket]) -> None:
-    """Tell those who wait, each in its own loop, which is woken once."""
-    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Ticket]] = defaultdict(list)
-    for ticket in batch:
-        by_loop[ticket.loop].append(ticket)
-    for loop, tickets in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_tell, tickets)
-        except RuntimeError:  # the loop has closed: nobody is left to hear of it
-            log("answer came after the end", {}, logging.WARNING)
-
-
-def _tell(tickets: Sequence[Ticket]) -> None:
-    for ticket in tickets:
-        try:
-            ticket.tell(ticket.outcome)
-        except Exception as error:  # one's mistake must not cost the others their answers
-            log("crash", {"during": "an answer"}, logging.ERROR, error)
 
 
 def engine_failed() -> InferenceFailed:

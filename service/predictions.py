@@ -19,10 +19,11 @@ from service.correlation import RequestRecord, record_of
 from service.disconnection import unless_gone
 from service.engine.plan import Array
 from service.errors import DeadlinePassed, Draining, Overloaded
-from service.inference import InferenceQueue, Outcome
+from service.inference import InferenceQueue
 from service.lifecycle import Lifecycle
 from service.models import LoadedModel, Models
 from service.pictures import is_small, read_picture
+from service.runs import Outcome
 from service.schemas import Candidate, Prediction, Timing
 from service.settings import Settings
 from service.uploads import read_upload

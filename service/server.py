@@ -1,5 +1,6 @@
 """uvicorn, with what it lacks: draining, and connections of our own."""
 
+import gc
 import signal
 import time
 from types import FrameType
@@ -65,4 +66,5 @@ def run_server(app: FastAPI, settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.grace_s)),
     )
+    gc.freeze()  # what start-up made stays; to look through it for garbage would hold all answers up for 60 ms
     Server(config, parts.lifecycle, settings.drain_delay_s).run()

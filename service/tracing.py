@@ -23,7 +23,7 @@ from opentelemetry.trace import Link, Span, StatusCode
 
 from service import __version__
 from service.correlation import QUIET, RequestRecord
-from service.inference import Outcome
+from service.runs import Outcome
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig

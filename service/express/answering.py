@@ -12,11 +12,12 @@ from service.correlation import Listener, RequestRecord, log_request, request_id
 from service.engine.plan import Array
 from service.errors import Draining, Overloaded, RequestError
 from service.express.heads import Head
-from service.inference import Outcome, Ticket, engine_failed
+from service.inference import engine_failed
 from service.models import LoadedModel
 from service.pictures import is_small, read_picture
 from service.predictions import predicted, too_late
 from service.problems import problem_of
+from service.runs import Outcome, Ticket
 from service.state import Application
 
 Headers = list[tuple[bytes, bytes]]
