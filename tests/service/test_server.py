@@ -1,5 +1,6 @@
 """The real thing: a process, a socket, signals."""
 
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from service.app import build_app
+from service.server import Server, run_server
+from service.settings import Settings
 from tests.service.drawings import png
 from tests.service.processes import Service, receive_all, serving
 
@@ -50,6 +54,17 @@ def test_a_service_answers_at_rest_in_little_memory_and_stops_when_told(service:
     started_s = time.monotonic()
     assert service.stop() == 0
     assert time.monotonic() - started_s < 10
+
+
+def test_what_start_up_made_is_not_searched_for_garbage(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(store=str(published), threads=1)
+    frozen: list[int] = []
+    monkeypatch.setattr(Server, "run", lambda server: frozen.append(gc.get_freeze_count()))
+    try:
+        run_server(build_app(settings), settings)
+    finally:
+        gc.unfreeze()
+    assert frozen[0] > 10_000
 
 
 def test_readiness_goes_first_and_a_request_in_flight_is_answered(service: Service) -> None:
