@@ -1,16 +1,11 @@
-"""The models that are served: loaded when they are asked for or at start, followed as the store changes.
-
-`latest` and the aliases are pointers: each means one version, and is moved to another only once that one is loaded and
-warm, in one step between two requests. Requests that began on the old version finish on it; then it is unloaded. Where
-the new version cannot be loaded the pointer stays, so a bad publish costs nothing but a line in the log and a count.
-"""
+"""The models that are served: loaded when they are asked for or at start, followed as the store changes."""
 
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 
-from model_store.errors import BundleError, InvalidName, ModelNotFound, StoreError, StoreUnavailable
+from model_store.errors import BundleError, InvalidName, ModelNotFound, StoreUnavailable
 from model_store.interface import BundleStore
 from model_store.names import LATEST
 from model_store.references import Reference, Selector
@@ -21,12 +16,13 @@ from service.errors import (
     ModelNotServed,
     ModelUnavailable,
     NoRoom,
-    RequestError,
 )
+from service.following import Following
 from service.intake import Intake, not_served, unavailable
 from service.loading import Key, LoadedModel
 from service.logs import log
 from service.metrics.models import ModelMetrics
+from service.pointers import Pointers
 from service.residency import Residency
 
 __all__ = ["LoadedModel", "Models"]
@@ -54,10 +50,9 @@ class Models:
         self._residency = residency
         self._metrics = metrics
         self._default_model = default_model
-        self._catalog: dict[str, Listing] = {}
+        self._pointers = Pointers()
+        self._following = Following(store, intake, residency, metrics, self._pointers)
         self._unloaded: set[str] = set()
-        self._pointers: dict[tuple[str, str], int] = {}  # (name, "latest" or alias) -> the version served
-        self._watching: asyncio.Task[None] | None = None
 
     def look(self) -> None:
         """See what the store has, before anything is served.
@@ -65,9 +60,7 @@ class Models:
         Raises:
             StoreUnavailable: it cannot be read.
         """
-        self._catalog = read_catalog(self._store)
-        for name, listing in self._catalog.items():
-            self._pointers |= {(name, selector): version for selector, version in listing.targets().items()}
+        self._pointers.take(read_catalog(self._store))
 
     def load_latest(self) -> None:
         """Load every model's latest version before anything is served, as long as there is room for it.
@@ -81,7 +74,7 @@ class Models:
         self.look()
         for name in self.names():
             try:
-                self._intake.load_now((name, self._pointers[name, LATEST]))
+                self._intake.load_now(self._pointers.key(name, LATEST))
             except NoRoom:
                 log("model not preloaded", {"model": name, "reason": "no room"}, logging.WARNING)
             except (BundleError, EngineFailure, ModelNotFound, StoreUnavailable) as error:
@@ -106,17 +99,16 @@ class Models:
 
     def names(self) -> list[str]:
         """The models that the store had when it was last looked at, sorted."""
-        return sorted(self._catalog)
+        return self._pointers.names()
 
     @property
     def catalog(self) -> Mapping[str, Listing]:
         """What the store had when it was last looked at."""
-        return self._catalog
+        return self._pointers.catalog
 
     def aliases_of(self, name: str, version: int) -> list[str]:
         """What else a version is called at the moment, "latest" included, sorted."""
-        found = (selector for (model, selector), number in self._pointers.items() if (model, number) == (name, version))
-        return sorted(found)
+        return self._pointers.aliases_of((name, version))
 
     async def find(self, name: str, selector: Selector = None) -> LoadedModel:
         """A model's version, loaded now where it is not yet.
@@ -138,7 +130,7 @@ class Models:
         try:
             return await self._loaded((name, await self._resolve(name, selector)))
         except ModelNotServed:
-            if isinstance(selector, int) or self._pointers.pop((name, selector or LATEST), None) is None:
+            if not self._pointers.drop(name, selector):
                 raise
         # What it meant was removed since the store was last looked at.
         return await self._loaded((name, await self._resolve(name, selector)))
@@ -148,7 +140,7 @@ class Models:
 
         Args as those of `find`.
         """
-        name = name or self._default_model or (next(iter(self._catalog)) if len(self._catalog) == 1 else "")
+        name = name or self._default_model or (next(iter(self.catalog)) if len(self.catalog) == 1 else "")
         model = self._in_memory(name, selector) if name not in self._unloaded else None
         if model is not None:
             self._residency.hold(model)
@@ -170,9 +162,9 @@ class Models:
             ModelUnavailable: its bundle cannot be used; what was served before still is.
         """
         number = await self._look_up(name, None)
-        model = await self._intake.load((name, number), (name, self._pointers.get((name, LATEST), 0)))
+        model = await self._intake.load((name, number), self._pointers.key(name, LATEST))
         self._unloaded.discard(name)
-        self._point(name, LATEST, number)
+        self._following.point(name, LATEST, number)
         return model
 
     async def unload(self, name: str) -> None:
@@ -189,115 +181,36 @@ class Models:
 
     def watch(self, poll_s: float) -> None:
         """Look at the store every so often, until `stop`."""
-        self._watching = asyncio.create_task(self._watch(poll_s))
+        self._following.watch(poll_s)
 
     async def stop(self) -> None:
         """Look no more, and end the loading that is under way for nobody."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+        await self._following.stop()
         await self._intake.stop()
 
     async def refresh(self) -> None:
         """Look at the store once, and follow what has changed. Whatever fails leaves what is served."""
-        try:
-            catalog, stamps = await asyncio.to_thread(self._look_again, [model.key for model in self.all()])
-        except StoreError as error:
-            self._metrics.reloads.labels("store_unavailable").inc()
-            log("store not readable", {"reason": str(error)}, logging.ERROR)
-            return
-        self._catalog = catalog
-        self._forget_removed()
-        for model in self.all():
-            if stamps.get(model.key, model.stamp) != model.stamp:
-                await self._swapped_in(model.key)
-        for name, listing in catalog.items():
-            for selector, version in listing.targets().items():
-                await self._follow(name, selector, version)
-
-    async def _watch(self, poll_s: float) -> None:
-        while True:
-            await asyncio.sleep(poll_s)
-            try:
-                await self.refresh()
-            except Exception as error:  # the next look may do better
-                log("crash", {"during": "a look at the store"}, logging.ERROR, error)
-
-    def _look_again(self, keys: list[Key]) -> tuple[dict[str, Listing], dict[Key, str]]:
-        stamps: dict[Key, str] = {}
-        for key in keys:
-            with suppress(StoreError):  # removed, or unreadable at the moment: nothing to reload
-                stamps[key] = self._store.stamp(*key)
-        return read_catalog(self._store), stamps
-
-    def _forget_removed(self) -> None:
-        """Drop pointers that the store has no more, and versions that are neither in the store nor pointed at."""
-        targets = {name: listing.targets() for name, listing in self._catalog.items()}
-        for name, selector in list(self._pointers):
-            if selector not in targets.get(name, {}):
-                del self._pointers[name, selector]
-        for model in self.all():
-            listing = self._catalog.get(model.name)
-            if not self._pointed_at(model.key) and (listing is None or model.version not in listing.versions):
-                self._residency.retire(model.key)
-
-    async def _follow(self, name: str, selector: str, version: int) -> None:
-        """Move a pointer, once its new version is loaded; at once where the old one is not in memory either."""
-        current = name, self._pointers.get((name, selector), 0)
-        if current == (name, version):
-            return
-        if self._residency.holds(current) and not await self._swapped_in((name, version), current):
-            return
-        self._point(name, selector, version)
-
-    def _point(self, name: str, selector: str, version: int) -> None:
-        """Move a pointer. The version that it meant goes, if nothing else means it."""
-        before = name, self._pointers.get((name, selector), 0)
-        self._pointers[name, selector] = version
-        if not self._pointed_at(before):
-            self._residency.retire(before)
-
-    def _pointed_at(self, key: Key) -> bool:
-        return any((name, version) == key for (name, _), version in self._pointers.items())
-
-    async def _swapped_in(self, key: Key, replaced: Key | None = None) -> bool:
-        """Load a version, anew if need be; False where it cannot be."""
-        if replaced is not None and self._residency.holds(key):
-            return True
-        if self._intake.given_up(key):
-            return False
-        try:
-            await self._intake.load(key, replaced)
-        except RequestError:
-            self._metrics.reloads.labels("failed").inc()
-            return False
-        self._metrics.reloads.labels("swapped").inc()
-        return True
+        await self._following.refresh()
 
     def _only_name(self) -> str:
         if self._default_model:
             return self._default_model
-        if len(self._catalog) > 1:
+        if len(self.catalog) > 1:
             raise InvalidQuery(f"query.model: several models are served, choose one of {', '.join(self.names())}.")
-        if not self._catalog:
+        if not self.catalog:
             raise ModelNotServed("No model is served.")
-        return next(iter(self._catalog))
+        return next(iter(self.catalog))
 
     def _in_memory(self, name: str, selector: Selector) -> LoadedModel | None:
-        number = self._served(name, selector)
+        number = self._pointers.version(name, selector)
         return self._residency.get((name, number)) if number is not None else None
 
-    def _served(self, name: str, selector: Selector) -> int | None:
-        """The version that a selector means, as far as is known without looking."""
-        return selector if isinstance(selector, int) else self._pointers.get((name, selector or LATEST))
-
     async def _resolve(self, name: str, selector: Selector) -> int:
-        known = self._served(name, selector)
+        known = self._pointers.version(name, selector)
         if known is not None:
             return known
         number = await self._look_up(name, selector)
-        return self._pointers.setdefault((name, selector if isinstance(selector, str) else LATEST), number)
+        return self._pointers.add(name, selector, number)
 
     async def _look_up(self, name: str, selector: Selector) -> int:
         """What the store says that a selector means."""
