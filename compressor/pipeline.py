@@ -1,8 +1,7 @@
-"""The whole way from a dense network to a published bundle: prune, remove, share, train centroids, encode, measure."""
+"""From a dense network to a published bundle: prune, remove, share, train centroids, encode; then `publication`."""
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from compressor.bundling import DenseSize, bundle_of, oracle_of, same_tensors
-from compressor.citation import cite
-from compressor.coders import BYTES_BY_CODER, bytes_by_coder
+from compressor.bundling import DenseSize, bundle_of, oracle_of
 from compressor.data.images import ImageSet
-from compressor.errors import CompressorError
 from compressor.factorization.network import factorize_network
 from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
 from compressor.networks.weights import weights_digest
 from compressor.operations import multiply_adds_of
 from compressor.pruning.masks import FixedMasks, nonzero_masks
+from compressor.publication import Publication
 from compressor.recipes import CompressRecipe, Round
-from compressor.record import csrve_version, surroundings
 from compressor.removal import RemoveRecipe, remove_dead
 from compressor.sharing.centroids import SharedCentroids
 from compressor.sharing.network import share_network
@@ -40,13 +36,10 @@ from compressor.training.teachers import Teacher
 from compressor.training.trainer import Trainer
 from compressor.tutor import Tutor
 from compressor.vector_quantization import TrainedCodewords, VectorAssignment, input_moments, quantize_vectors
-from model_store.accounting import account
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
 from model_store.interface import BundleStore, StoredBundle
 
-RECORD = "record.json"
 VECTORS = "vectors.safetensors"
-DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle; the record has all 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,8 +99,16 @@ class Compression:
             CompressorError, StoreError: what a stage refuses.
         """
         bundle = self.compress()
+        publication = Publication(
+            self.network, self.card, self.recipe, self.folder, self.tutor, self.accuracies, self._dense_multiply_adds
+        )
         with first_before_others():
-            return self._already_published(store, name, bundle) or self._measure_and_publish(store, name, bundle)
+            stored = publication.already_in(store, name, bundle)
+            if stored is None:
+                test = self.data.load_test()
+                stored = publication.measure_and_publish(store, name, bundle, test, self.data.digest)
+                self._say("decoded file, test", publication.accuracy)
+        return stored
 
     def compress(self) -> Bundle:
         """The stages up to the decoded file, without provenance; `accuracies` holds the holdout's after each."""
@@ -243,81 +244,6 @@ class Compression:
             self.data.images, self.card, self.recipe, self.lessons_folder, progress=self.progress
         )
 
-    def _already_published(self, store: BundleStore, name: str, bundle: Bundle) -> StoredBundle | None:
-        """What an earlier session published of this very bundle."""
-        record = self.folder.read(RECORD)
-        if record.get("name") != name or name not in store.models():
-            return None
-        if record.get("version") not in store.versions(name):
-            return None
-        stored = store.read(name, int(record["version"]))
-        same = stored.sha256 == record.get("sha256") and same_tensors(decode_bundle(stored.data), bundle)
-        return stored if same else None
-
-    def _measure_and_publish(self, store: BundleStore, name: str, bundle: Bundle) -> StoredBundle:
-        test = self.data.load_test()
-        if test.class_names != self.card.class_names:
-            raise CompressorError(f"test has classes {test.class_names}, must be {self.card.class_names}")
-        oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
-        accuracy = accuracy_of(oracle, test, self.card.preprocessing)
-        self._say("decoded file, test", accuracy)
-        final = dataclasses.replace(bundle, provenance=self._provenance(accuracy, test))
-        data = encode_bundle(final)
-        if not same_tensors(decode_bundle(data), bundle):
-            raise CompressorError("the file with provenance decodes to other weights than the one measured")
-        # A session killed after it published and before it wrote the record left these very bytes in the store.
-        stored = _stored_already(store, name, data) or store.publish(name, data)
-        self._write_record(stored, final, test)
-        return stored
-
-    def _provenance(self, accuracy: float, test: ImageSet) -> dict[str, Any]:
-        return {
-            "accuracy": round(accuracy, 6),
-            "test_pictures": len(test),
-            "recipe": cite(self.recipe),
-            "seed": self.recipe.seed,
-            "data": {"train": self.data.digest[:DIGEST_DIGITS], "test": test.digest[:DIGEST_DIGITS]},
-            "stages": {name: round(value, 4) for name, value in self.accuracies.items()},
-            "csrve": csrve_version(),
-        }
-
-    def _write_record(self, stored: StoredBundle, bundle: Bundle, test: ImageSet) -> None:
-        record = {
-            "name": stored.name,
-            "version": stored.version,
-            "sha256": stored.sha256,
-            "architecture": bundle.architecture,
-            "accuracy": bundle.provenance["accuracy"],
-            "holdout_accuracies": self.accuracies,
-            "bundle_bytes": len(stored.data),
-            "dense_bytes": bundle.dense_bytes,
-            "bytes_by_kind": account(stored.data).by_kind(),
-            BYTES_BY_CODER: bytes_by_coder(bundle),
-            "parameters": bundle.parameters,
-            "nonzeros": bundle.weight_nonzeros,
-            "sparsity": bundle.sparsity,
-            "parameters_left": DenseSize.of(self.network).parameters,
-            "multiply_adds": bundle.multiply_adds(),
-            "multiply_adds_of_structure": bundle.multiply_adds(dense=True),
-            "dense_multiply_adds": self._dense_multiply_adds,
-            "dense": self.card.training,
-            "recipe": dataclasses.asdict(self.recipe),
-            "teachers": self.tutor.provenance(),
-            "data": {"train": self.data.digest, "test": test.digest},
-            "minutes": self.folder.minutes(),
-            **surroundings(),
-        }
-        self.folder.write(RECORD, record)
-
     def _say(self, what: str, accuracy: float) -> None:
         if self.progress:
             print(f"{what}: {accuracy:.2%}", flush=True)
-
-
-def _stored_already(store: BundleStore, name: str, data: bytes) -> StoredBundle | None:
-    """The version of `name` that has these bytes, the newest first."""
-    digest = hashlib.sha256(data).hexdigest()
-    versions = store.versions(name) if name in store.models() else []
-    found = (version for version in reversed(versions) if store.digest(name, version) == digest)
-    version = next(found, None)
-    return store.read(name, version) if version is not None else None

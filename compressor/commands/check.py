@@ -10,7 +10,7 @@ from compressor.commands.options import add_device, add_store, choose_device
 from compressor.data import ImageSet, load_images
 from compressor.data.pictures import find_pictures
 from compressor.errors import CompressorError, DataError
-from compressor.pipeline import DIGEST_DIGITS
+from compressor.publication import DIGEST_DIGITS
 from compressor.training.evaluation import accuracy_of
 from model_store.bundle import Bundle, decode_bundle
 from model_store.description import figures_of

@@ -10,7 +10,7 @@ from compressor.errors import RecipeError
 from compressor.experiments import EXPERIMENTS, experiment_named
 from compressor.experiments.experiment import Experiment
 from compressor.experiments.runner import Places
-from compressor.pipeline import RECORD
+from compressor.publication import RECORD
 
 
 @dataclass(frozen=True, slots=True)

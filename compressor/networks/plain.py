@@ -1,4 +1,4 @@
-"""Networks without shortcuts: VGG-16-BN and airbench for 32x32 pictures, LeNet-300-100 and Caffe's LeNet-5 for MNIST."""
+"""Networks without shortcuts: VGG-16-BN and airbench for CIFAR, LeNet-300-100 and Caffe's LeNet-5 for MNIST."""
 
 from torch import Tensor, nn
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from compressor import pipeline
-from compressor.bundling import dense_bytes_of
+from compressor.bundling import dense_bytes_of, same_tensors
 from compressor.citation import read_citation
 from compressor.data.augmentation import Augmentation
 from compressor.data.images import ImageSet
@@ -21,6 +21,7 @@ from compressor.networks.card import NetworkCard
 from compressor.pipeline import CompressData, Compression
 from compressor.pruning.masks import prunable_parameters
 from compressor.pruning.recipe import PruneRecipe
+from compressor.publication import Publication
 from compressor.recipes import CompressRecipe
 from compressor.record import csrve_version
 from compressor.sharing.recipe import ShareRecipe
@@ -203,7 +204,7 @@ def test_a_run_killed_between_publishing_and_its_record_publishes_no_second_vers
 
     store = Store.create(tmp_path / "store")
     with monkeypatch.context() as patch:
-        patch.setattr(Compression, "_write_record", killed)
+        patch.setattr(Publication, "_write_record", killed)
         with pytest.raises(Killed):
             compression(dense, tmp_path, CountedPictures()).publish(store, "tiny")
     assert store.versions("tiny") == [1]
@@ -307,7 +308,7 @@ def test_a_teacher_asked_beforehand_is_asked_once_by_all_runs_that_share_its_les
         again.publish(store, run)
     assert asked == [len(TRAIN)] * 3
     first, second = (decode_bundle(store.read(name, 1).data) for name in ("first", "second"))
-    assert pipeline.same_tensors(first, second)
+    assert same_tensors(first, second)
     assert read_citation(first.provenance["recipe"]).teacher_views == 3
     compression(dense, tmp_path / "alone", CountedPictures(), recipe=recipe).publish(store, "alone")
     assert [path.parent.parent.name for path in tmp_path.glob("*/run/lessons-*.safetensors")] == ["alone"]
