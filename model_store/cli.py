@@ -14,23 +14,20 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
 
-from model_store.bundle import Bundle, decode_bundle, recode
+from model_store.bundle import decode_bundle
 from model_store.description import describe, render_description, render_table
-from model_store.encoder import CodingChoice
 from model_store.errors import BundleError, InvalidName, StoreError, StoreUnavailable
 from model_store.findings import Finding
-from model_store.folder import Folder
 from model_store.interface import BundleStore
-from model_store.limits import MAX_BUNDLE_BYTES
+from model_store.named import STORE_VARIABLE, opened_store, read_bundle, read_file, store_place
 from model_store.names import check_version
-from model_store.opening import create_store, open_store
+from model_store.opening import create_store
 from model_store.references import parse_reference
 from model_store.store_commands import add_collecting, add_copying, gc, pull, push
 from model_store.stream_costs import render_stream_costs, stream_costs
+from model_store.writing_commands import add_writing, export, recode
 
-STORE_VARIABLE = "CSRVE_STORE"
 _LIST_COLUMNS = ("architecture", "accuracy", "sparsity", "dense_bytes", "bundle_bytes", "compression_ratio")
 
 
@@ -64,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_looking(command)
     _add_changing(command)
-    _add_writing(command)
+    add_writing(
+        command("export", export, "Write a bundle's network, dense, in another format."),
+        command("recode", recode, "Write a bundle anew, coded otherwise: the same weights, the same provenance."),
+    )
     return parser
 
 
@@ -96,32 +96,18 @@ def _add_changing(command: _Command) -> None:
     removing = command("rm", _remove, "Remove one version of a model.")
     removing.add_argument("bundle", help="NAME:VERSION")
     add_copying(
-        command("push", lambda options: push(options, _store_place(options)), "Copy models to another store."),
-        command("pull", lambda options: pull(options, _store_place(options)), "Copy models from another store."),
+        command("push", lambda options: push(options, store_place(options)), "Copy models to another store."),
+        command("pull", lambda options: pull(options, store_place(options)), "Copy models from another store."),
     )
     add_collecting(
         command(
-            "gc", lambda options: gc(options, _store_place(options)), "Remove from a store by URL what nothing names."
+            "gc", lambda options: gc(options, store_place(options)), "Remove from a store by URL what nothing names."
         )
     )
 
 
-def _add_writing(command: _Command) -> None:
-    exporting = command("export", _export, "Write a bundle's network, dense, in another format.")
-    exporting.add_argument("bundle", help="FILE, NAME, NAME:VERSION or NAME:ALIAS")
-    exporting.add_argument("--format", required=True, choices=sorted(_EXPORTS))
-    recoding = command(
-        "recode", _recode, "Write a bundle anew, coded otherwise: the same weights, the same provenance."
-    )
-    recoding.add_argument("bundle", help="FILE, NAME, NAME:VERSION or NAME:ALIAS")
-    recoding.add_argument("--coder", default="huffman", choices=get_args(CodingChoice), help="(default: huffman)")
-    for writing in (exporting, recoding):
-        writing.add_argument("--output", required=True, type=Path)
-        writing.add_argument("--force", action="store_true", help="replace an existing file")
-
-
 def _list(options: argparse.Namespace) -> int:
-    store = _open_store(options)
+    store = opened_store(options)
     entries = [_list_entry(store, name, version) for name in store.models() for version in store.versions(name)]
     if options.json:
         print(json.dumps(entries, indent=2))
@@ -143,7 +129,7 @@ def _list_entry(store: BundleStore, name: str, version: int) -> dict[str, object
 
 
 def _show(options: argparse.Namespace) -> int:
-    data = _read(options)
+    data = read_bundle(options)
     description = describe(data)
     costs = stream_costs(data) if options.streams else None
     if options.json:
@@ -158,9 +144,9 @@ def _show(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     if options.bundle is None:
-        findings = _open_store(options).verify()
+        findings = opened_store(options).verify()
     else:
-        findings = [Finding(options.bundle, None, _problem_of(_read(options)))]
+        findings = [Finding(options.bundle, None, _problem_of(read_bundle(options)))]
     for name, version, problem in findings:
         place = name if version is None else f"{name}:{version}"
         print(f"{place}: {problem or 'sound'}")
@@ -176,15 +162,15 @@ def _problem_of(data: bytes) -> str | None:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    data = _read_file(options.file)
+    data = read_file(options.file)
     version = None if options.version is None else check_version(options.version)
-    stored = create_store(_store_place(options)).publish(options.name, data, version)
+    stored = create_store(store_place(options)).publish(options.name, data, version)
     print(f"{stored.name}:{stored.version}: published, {len(stored.data)} bytes, sha256 {stored.sha256}")
     return 0
 
 
 def _alias(options: argparse.Namespace) -> int:
-    store, name, alias = _open_store(options), options.name, options.alias
+    store, name, alias = opened_store(options), options.name, options.alias
     if alias is None:
         for known, version in store.aliases(name).items():
             print(f"{name}:{known}: version {version}")
@@ -204,96 +190,9 @@ def _remove(options: argparse.Namespace) -> int:
     reference = parse_reference(options.bundle)
     if not isinstance(reference.selector, int):
         raise InvalidName(f'"{options.bundle}": must name a version to remove, as NAME:VERSION')
-    _open_store(options).remove(reference.name, reference.selector)
+    opened_store(options).remove(reference.name, reference.selector)
     print(f"{reference}: removed")
     return 0
-
-
-def _export(options: argparse.Namespace) -> int:
-    _write(options, _EXPORTS[options.format](decode_bundle(_read(options))))
-    return 0
-
-
-def _recode(options: argparse.Namespace) -> int:
-    before = _read(options)
-    _write(options, recode(before, options.coder))
-    return 0
-
-
-def _write(options: argparse.Namespace, data: bytes) -> None:
-    """Make the file that the command line names, and say so."""
-    output: Path = options.output
-    if output.name in {"", ".."}:
-        raise StoreUnavailable(f'"{output}": must be a file')
-    with Folder.opened(_resolve(output.parent)) as folder, folder.staged(output.name, data, 0o666) as temporary:
-        if options.force:
-            folder.replace(temporary, output.name)
-        else:
-            try:
-                folder.link(temporary, output.name)
-            except FileExistsError:
-                raise StoreUnavailable(f'"{output}": exists, must be new (or give --force)') from None
-    print(f"{output}: {len(data)} bytes")
-
-
-def _to_safetensors(bundle: Bundle) -> bytes:
-    try:
-        from model_store.export_safetensors import export_safetensors
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    return export_safetensors(bundle)
-
-
-def _to_onnx(bundle: Bundle) -> bytes:
-    try:
-        from model_store.export_onnx import export_onnx
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    return export_onnx(bundle)
-
-
-# The packages are imported when needed: serving machines do not have them.
-_EXPORTS: dict[str, Callable[[Bundle], bytes]] = {"safetensors": _to_safetensors, "onnx": _to_onnx}
-
-
-def _missing(error: ModuleNotFoundError) -> StoreError:
-    return StoreError(f"export: the package {error.name!r} is missing, must be installed: pip install 'csrve[export]'")
-
-
-def _read(options: argparse.Namespace) -> bytes:
-    """The bytes of the bundle that the command line names."""
-    if "/" in options.bundle or options.bundle.endswith(".csrve"):
-        return _read_file(Path(options.bundle))
-    reference, store = parse_reference(options.bundle), _open_store(options)
-    version = store.resolve(reference.name, reference.selector) if reference.selector is not None else None
-    return store.read(reference.name, version).data
-
-
-def _read_file(path: Path) -> bytes:
-    resolved = _resolve(path)
-    try:
-        with Folder.opened(resolved.parent) as folder:
-            return folder.read(resolved.name, MAX_BUNDLE_BYTES)
-    except FileNotFoundError:
-        raise StoreUnavailable(f'"{path}": no such file') from None
-
-
-def _resolve(path: Path) -> Path:
-    """The path without links: what the user names may be behind some."""
-    try:
-        return path.resolve(strict=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise StoreUnavailable(f'"{path}": {getattr(error, "strerror", None) or error}') from error
-
-
-def _open_store(options: argparse.Namespace) -> BundleStore:
-    return open_store(_store_place(options))
-
-
-def _store_place(options: argparse.Namespace) -> str:
-    if not options.store:
-        raise StoreUnavailable(f"no store named: give --store DIR, or set {STORE_VARIABLE}")
-    return str(options.store)
 
 
 def _cell(value: object) -> str:
