@@ -1,10 +1,8 @@
 #include "plan.h"
 
 #include <chrono>
-#include <cstring>
 #include <exception>
 #include <limits>
-#include <new>
 #include <stdexcept>
 
 namespace csrve {
@@ -14,7 +12,6 @@ namespace {
 constexpr int64_t kMaxLanes = 16;
 constexpr int64_t kMaxPixels = int64_t{1} << 31;        // of one image: 8 GiB of activations
 constexpr int64_t kWorkspaceFloats = int64_t{1} << 28;  // beyond 1 GiB fewer images run side by side
-constexpr std::align_val_t kAlignment{64};
 
 // The time in which one caller has the threads, if it gets them.
 class Turn {
@@ -32,49 +29,6 @@ class Turn {
 };
 
 }  // namespace
-
-Network::Network(const Shape& input) {
-    values_.emplace_back();
-    values_.back().shape = input;
-    if (input.channels < 1 || input.height < 1 || input.width < 1) throw std::invalid_argument("network: input shape");
-}
-
-int64_t Network::add(std::unique_ptr<Layer> layer, Shape shape) {
-    if (shape.channels < 1 || shape.height < 1 || shape.width < 1) throw std::invalid_argument("network: shape");
-    for (int64_t input : layer->inputs) this->shape(input);
-    const int64_t number = static_cast<int64_t>(values_.size());
-    layer->output = number;
-    values_.emplace_back();
-    values_.back().shape = shape;
-    layers_.push_back(std::move(layer));
-    return number;
-}
-
-const Shape& Network::shape(int64_t value) const {
-    if (value < 0 || value >= static_cast<int64_t>(values_.size())) throw std::invalid_argument("network: value");
-    return values_[value].shape;
-}
-
-void Network::free_after_last(int64_t value) {
-    shape(value);
-    if (layers_.empty()) throw std::invalid_argument("network: no layer");
-    layers_.back()->frees.push_back(value);
-}
-
-void Workspace::Release::operator()(float* place) const { ::operator delete[](place, kAlignment); }
-
-Workspace::Buffer Workspace::allocate(int64_t floats) {
-    void* place = ::operator new[](static_cast<size_t>(floats) * sizeof(float), kAlignment);
-    return Buffer(static_cast<float*>(place));
-}
-
-void Workspace::grow(Buffer& buffer, int64_t& capacity, int64_t floats) {
-    if (capacity >= floats) return;
-    buffer = allocate(floats);
-    std::memset(buffer.get(), 0, static_cast<size_t>(floats) * sizeof(float));
-    size_bytes += 4 * (floats - capacity);
-    capacity = floats;
-}
 
 Plan::Plan(Network network, const Kernels& kernels, int threads)
     : kernels_(kernels), layers_(std::move(network.layers_)), pool_(threads) {
@@ -198,7 +152,7 @@ void Plan::run_in_lanes(int64_t lanes, const Batch& batch, double* seconds) {
     for (int64_t thread = 0; thread < (apart ? threads : 1); ++thread)
         workspaces.push_back(take_workspace(lanes, *mine));
     auto pass_of = [&](const std::unique_ptr<Workspace>& workspace, ThreadPool* pool) {
-        return Pass{kernels_, pool, lanes, workspace->places.data(), workspace->workers.data()};
+        return Pass{kernels_, pool, lanes, workspace->places(), workspace->workers()};
     };
     if (apart) {
         auto body = [&](int64_t group, int worker) {
@@ -236,7 +190,7 @@ void Plan::run_layers(const Pass& pass, const Schedules& schedules, double* seco
     }
 }
 
-std::shared_ptr<const Plan::Schedules> Plan::schedules(int64_t lanes) {
+std::shared_ptr<const Schedules> Plan::schedules(int64_t lanes) {
     std::lock_guard<std::mutex> lock(mutex_);
     std::shared_ptr<const Schedules>& known = schedules_[lanes];
     if (!known) {
@@ -254,7 +208,7 @@ std::unique_ptr<Workspace> Plan::take_workspace(int64_t lanes, const Schedules& 
         std::lock_guard<std::mutex> lock(mutex_);
         size_t chosen = idle_.size();
         for (size_t index = 0; index < idle_.size(); ++index)
-            if (chosen == idle_.size() || idle_[index]->lanes == lanes) chosen = index;
+            if (chosen == idle_.size() || idle_[index]->lanes() == lanes) chosen = index;
         if (chosen < idle_.size()) {
             workspace = std::move(idle_[chosen]);
             idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(chosen));
@@ -263,43 +217,13 @@ std::unique_ptr<Workspace> Plan::take_workspace(int64_t lanes, const Schedules& 
             workspace = std::make_unique<Workspace>();
         }
     }
-    const int64_t before = workspace->size_bytes;
-    if (workspace->lanes != lanes) prepare(*workspace, lanes, schedules);
-    if (workspace->size_bytes != before) {
+    const int64_t before = workspace->size_bytes();
+    if (workspace->lanes() != lanes) workspace->prepare(lanes, slot_pixels_, schedules, pool_.threads());
+    if (workspace->size_bytes() != before) {
         std::lock_guard<std::mutex> lock(mutex_);
-        workspace_bytes_ += workspace->size_bytes - before;
+        workspace_bytes_ += workspace->size_bytes() - before;
     }
     return workspace;
-}
-
-void Plan::prepare(Workspace& workspace, int64_t lanes, const Schedules& schedules) const {
-    workspace.buffers.resize(slot_pixels_.size());
-    workspace.capacity.resize(slot_pixels_.size());
-    workspace.places.resize(slot_pixels_.size());
-    for (size_t slot = 0; slot < slot_pixels_.size(); ++slot) {
-        const int64_t floats = slot_pixels_[slot] * lanes + kSlack;
-        if (workspace.capacity[slot] < floats) {
-            workspace.buffers[slot] = Workspace::allocate(floats);
-            workspace.size_bytes += 4 * (floats - workspace.capacity[slot]);
-            workspace.capacity[slot] = floats;
-            workspace.places[slot] = workspace.buffers[slot].get();
-        }
-        std::memset(workspace.places[slot], 0, static_cast<size_t>(floats) * sizeof(float));
-    }
-    int64_t scratch = 16, copies = 0;
-    for (const auto& schedule : schedules) {
-        scratch = std::max(scratch, schedule->scratch);
-        copies = std::max(copies, schedule->copies);
-    }
-    scratch = Frame::ceiling(scratch, kMaxWidth) * kMaxWidth;
-    copies = copies ? Frame::ceiling(copies + kSlack, kMaxWidth) * kMaxWidth : 0;
-    workspace.grow(workspace.own, workspace.own_capacity, (scratch + copies) * pool_.threads());
-    workspace.workers.clear();
-    for (int worker = 0; worker < pool_.threads(); ++worker) {
-        float* mine = workspace.own.get() + worker * (scratch + copies);
-        workspace.workers.push_back({mine, mine + scratch, nullptr});
-    }
-    workspace.lanes = lanes;
 }
 
 void Plan::read_pictures(const Pass& pass, const Pictures& pictures, int64_t count) const {

@@ -7,48 +7,11 @@
 #include <vector>
 
 #include "layer.h"
+#include "network.h"
 #include "thread_pool.h"
+#include "workspace.h"
 
 namespace csrve {
-
-// The layers as they are declared, value after value. Every method throws std::invalid_argument on a wrong number.
-class Network {
-  public:
-    explicit Network(const Shape& input);
-    Network(Network&&) = default;
-    Network(const Network&) = delete;
-
-    // Adds a layer whose output is a new value of that shape; returns its number.
-    int64_t add(std::unique_ptr<Layer> layer, Shape shape);
-    const Shape& shape(int64_t value) const;
-    void free_after_last(int64_t value);
-
-  private:
-    friend class Plan;
-    std::vector<std::unique_ptr<Layer>> layers_;
-    std::vector<Demand> values_;
-};
-
-// Everything that one call of `run` writes to. Buffers keep their zero borders from one run to the next.
-class Workspace {
-  public:
-    struct Release {
-        void operator()(float* place) const;
-    };
-    using Buffer = std::unique_ptr<float[], Release>;
-    static Buffer allocate(int64_t floats);
-    // To at least so many floats, which are zero then.
-    void grow(Buffer& buffer, int64_t& capacity, int64_t floats);
-
-    int64_t lanes = 0;
-    std::vector<Buffer> buffers;
-    std::vector<int64_t> capacity;  // floats of each buffer
-    std::vector<float*> places;
-    std::vector<Worker> workers;
-    Buffer own;  // of the workers
-    int64_t own_capacity = 0;
-    int64_t size_bytes = 0;
-};
 
 // [channels, height, width] each: one after the other, or wherever they lie.
 struct Pictures {
@@ -81,7 +44,6 @@ class Plan {
     int64_t workspace_bytes();
 
   private:
-    using Schedules = std::vector<std::unique_ptr<Schedule>>;
     struct Batch {
         Pictures pictures;
         int64_t count;
@@ -93,7 +55,6 @@ class Plan {
     int take_slot(const Frame& frame);
     std::shared_ptr<const Schedules> schedules(int64_t lanes);
     std::unique_ptr<Workspace> take_workspace(int64_t lanes, const Schedules& schedules);
-    void prepare(Workspace& workspace, int64_t lanes, const Schedules& schedules) const;
     int64_t choose_lanes(int64_t count);
     void run_in_lanes(int64_t lanes, const Batch& batch, double* seconds);
     // Pictures group * lanes and the following ones.
