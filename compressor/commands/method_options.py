@@ -41,7 +41,7 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("structure: whole filters, channels or columns go, instead of single weights")
     group.add_argument("--structure", choices=STRUCTURES, help="how they are found")
     group.add_argument("--structure-kinds", help="filters, channels or columns; one round for each, commas between")
-    group.add_argument("--structure-kept", help="share of each layer that stays, such as first=1,last=1,*=0.5")
+    group.add_argument("--structure-kept", help="share of each layer that stays: first=1,columns:conv2=0.3,*=0.5")
     for name, (kind, explanation) in _NUMBERS.items():
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, help=explanation)
     group = parser.add_argument_group("quantization: two or three values a layer, instead of pruning")

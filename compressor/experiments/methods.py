@@ -1,6 +1,7 @@
 """The experiments of the other methods: structure, quantization, low rank; each against a published row where there is
 one."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,8 +32,18 @@ METHOD = "method"  # instead of a tier
 
 DIGITS_SHORT = replace(DIGITS_DENSE, epochs=15, learning_rate=0.01, teacher_share=0.5)
 DIGITS_LONG = replace(DIGITS_SHORT, epochs=30)
+DIGITS_ROUND = replace(DIGITS_SHORT, epochs=10)
 DIGITS_LAST = replace(DIGITS_SHORT, epochs=4, learning_rate=0.002, weight_decay=0.0)
-DIGITS_LAST_LONG = replace(DIGITS_LAST, epochs=30, learning_rate=0.004)
+DIGITS_LAST_LONG = replace(DIGITS_LAST, epochs=20, learning_rate=0.004)
+PRM_KINDS = ("filters", "columns", "channels")
+PRM_88 = {  # leaves 10 x 13, 20 x 125, 16 x 130 and 10 x 16 weights
+    "filters:conv1": 0.5, "filters:conv2": 0.4, "filters:ip1": 0.032,
+    "columns:conv1": 0.52, "columns:conv2": 0.25, "channels:ip1": 0.1625,
+}  # fmt: skip
+PRM_232 = {  # leaves 6 x 11, 13 x 66, 10 x 80 and 10 x 10
+    "filters:conv1": 0.3, "filters:conv2": 0.26, "filters:ip1": 0.02,
+    "columns:conv1": 0.44, "columns:conv2": 0.132, "channels:ip1": 0.1,
+}  # fmt: skip
 PURIFY_LITTLE = PurifyRecipe(0.01, 0.5, 0.05, 0.05)
 SIXTEEN = ShareRecipe((("*", 16),), entropy_penalty=0.008)
 NO_PRUNING = PruneRecipe(method="none")
@@ -77,11 +88,14 @@ def _digits_prm(name: str, aim: Aim, *kept: float) -> Experiment:
     return _lenet5(f"prm-{name}", recipe, aim)
 
 
-def _digits_prm_weights(name: str, aim: Aim, *kept: float) -> Experiment:
-    """As few weights as can be: what is left is small, and is trained ten times as long for the same minutes."""
-    recipe = _prm_recipe(DIGITS_SHORT, DIGITS_LAST_LONG, kept, RemoveRecipe(120, 0.02, PURIFY_LITTLE))
-    recipe = replace(recipe, share=ShareRecipe((("*", 32),), entropy_penalty=0.001))
-    return _lenet5(f"prm-{name}", recipe, aim)
+def _digits_prm_weights(name: str, aim: Aim, kept: Mapping[str, float]) -> Experiment:
+    """As few weights as can be. Filters go first, so that columns are chosen among the channels that are left, then the
+    linear layer's inputs; what is left is small, and is trained for many epochs in the same minutes."""
+    structure = StructuredRecipe(method="admm", kinds=PRM_KINDS, kept=(*kept.items(), ("*", 1.0)), end=0.5)
+    share = ShareRecipe((("*", 32),), entropy_penalty=0.001)
+    remove = RemoveRecipe(80, 0.02, PURIFY_LITTLE)
+    recipe = _recipe(DIGITS_ROUND, DIGITS_LAST_LONG, structure=structure, remove=remove, teacher_views=16)
+    return _lenet5(f"prm-{name}", replace(recipe, share=share), aim)
 
 
 def _prm_recipe(
@@ -148,8 +162,8 @@ def _large_prm(network: str, ratio: float, accuracy: float, file_ratio: float, p
 METHODS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
-        _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), 0.4, 0.24, 0.034),
-        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), 0.3, 0.16, 0.018),
+        _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), PRM_88),
+        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), PRM_232),
         _digits_prm("file", Aim("231x, of weights", accuracy=0.99, file_ratio=231), 0.5, 0.42, 0.045),
         _digits_filters("l1", end=0.0),
         _digits_filters("nisp"),

@@ -20,7 +20,8 @@ class StructuredRecipe:
             again, free to come back: He et al. 2018), `group-lasso` (SSL, Wen et al. 2016), `admm` (Ma et al. 2019) or
             `fcf` (factorized filters, Li et al. 2019; filters only).
         kinds: one round for each, in order: `filters`, `channels` or `columns`; what went stays away.
-        kept: the share of each layer's groups that stays; 1 leaves a layer alone.
+        kept: the share of each layer's groups that stays; 1 leaves a layer alone. A rule for one kind alone has its
+            name before the pattern: `columns:conv2`.
         end: the share of the run after which the choice is made and only what is left trains.
         refresh_steps: sfp, admm: optimiser steps between two rounds of choosing.
         strength: group-lasso: weight of the sum of norms in the loss. admm, fcf: rho at the start.
@@ -47,6 +48,10 @@ class StructuredRecipe:
         if self.method in {"fcf", "nisp"} and self.kinds != ("filters",):
             raise RecipeError(f"kinds {self.kinds}, must be filters alone for {self.method}")
         check_rules("kept", self.kept, 0.0, 1.0)
+        for pattern, _ in self.kept:
+            kind, colon, _ = pattern.partition(":")
+            if colon and kind not in self.kinds:
+                raise RecipeError(f"kept: {pattern}, must be for one of the kinds {', '.join(self.kinds)}")
         if not 0 <= self.end <= 0.99:
             raise RecipeError(f"end = {self.end}, must be in 0..0.99")
         if self.refresh_steps < 1:
@@ -58,3 +63,8 @@ class StructuredRecipe:
             )
         if not 0 <= self.mixing <= 1:
             raise RecipeError(f"mixing = {self.mixing}, must be in 0..1")
+
+    def kept_of(self, kind: str) -> LayerRules:
+        """The rules for one kind of groups, without its name."""
+        own = f"{kind}:"
+        return tuple((name.removeprefix(own), share) for name, share in self.kept if ":" not in name.removeprefix(own))

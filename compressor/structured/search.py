@@ -20,7 +20,7 @@ class StructuredSearch:
 
     def __init__(self, network: nn.Module, recipe: StructuredRecipe, kind: str) -> None:
         weights = prunable_parameters(network)
-        shares = resolve_rules(recipe.kept, [layer_of(name) for name in weights])
+        shares = resolve_rules(recipe.kept_of(kind), [layer_of(name) for name in weights])
         self.recipe = recipe
         self.kind = kind
         self.kept = {
@@ -29,7 +29,7 @@ class StructuredSearch:
             if shares[layer_of(name)] < 1 and (weight.ndim == 4 or kind != "columns")
         }
         if not self.kept:
-            raise RecipeError(f"kept: {recipe.kept}, must be below 1 for one of {len(weights)} layers")
+            raise RecipeError(f"kept: {recipe.kept_of(kind)}, must be below 1 for one of {len(weights)} layers")
         self.alive: Masks = {name: weight.detach() != 0 for name, weight in weights.items()}
         self.fixed: FixedMasks | None = None
         self.steps = 0

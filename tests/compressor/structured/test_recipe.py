@@ -14,6 +14,10 @@ AMISS: list[tuple[dict[str, Any], str]] = [
     ({"kinds": ("rows",)}, "kinds ('rows',), must be of filters, channels, columns"),
     ({"method": "fcf", "kinds": ("columns",)}, "kinds ('columns',), must be filters alone for fcf"),
     ({"kept": (("*", 2.0),)}, "kept: * = 2.0, must be in 0.0..1.0"),
+    (
+        {"kept": (("columns:conv1", 0.5), ("*", 1.0))},
+        "kept: columns:conv1, must be for one of the kinds filters",
+    ),
     ({"end": 1.0}, "end = 1.0, must be in 0..0.99"),
     ({"refresh_steps": 0}, "refresh_steps = 0, must be at least 1"),
     ({"mixing": 1.5}, "mixing = 1.5, must be in 0..1"),
@@ -28,3 +32,10 @@ AMISS: list[tuple[dict[str, Any], str]] = [
 def test_what_is_amiss_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=exactly(message)):
         StructuredRecipe(**changes)
+
+
+def test_a_kind_has_its_own_rules_and_those_for_all() -> None:
+    rules = (("columns:conv1", 0.5), ("filters:conv1", 0.25), ("conv2", 0.75), ("*", 1.0))
+    recipe = StructuredRecipe(kinds=("filters", "columns"), kept=rules)
+    assert recipe.kept_of("columns") == (("conv1", 0.5), ("conv2", 0.75), ("*", 1.0))
+    assert recipe.kept_of("filters") == (("conv1", 0.25), ("conv2", 0.75), ("*", 1.0))

@@ -145,6 +145,21 @@ def test_columns_then_filters_leave_what_both_rounds_keep() -> None:
     assert int((weight != 0).sum()) == 4 * 27
 
 
+def test_each_round_has_its_own_shares() -> None:
+    network = tiny_network()
+    kept = (("filters:conv2", 0.5), ("columns:conv2", 0.25), ("channels:last", 0.5), ("*", 1.0))
+    recipe = StructuredRecipe("l1", ("filters", "columns", "channels"), kept=kept, end=0.0)
+    before = network.conv1.weight.detach().clone()
+    for one in structured_rounds(recipe, lambda progress: 0.1):
+        one.begin(network, TINY_SAMPLES)
+    weight, linear = network.conv2.weight.detach(), network.linear.weight.detach()
+    assert torch.equal(network.conv1.weight, before)
+    assert int((group_norms(weight, "filters") > 0).sum()) == weight.shape[0] // 2
+    assert int((group_norms(weight, "columns") > 0).sum()) == weight[0].numel() // 4
+    assert int((group_norms(linear, "filters") > 0).sum()) == linear.shape[0]
+    assert int((group_norms(linear, "channels") > 0).sum()) == linear.shape[1] // 2
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_trained_learns_and_has_the_structure(method: str) -> None:
     network = tiny_network()
