@@ -1,7 +1,8 @@
 """The dense network behind BentoML, batched: `python -m service.bench_serve.bentoml_peer BUNDLE --port P --threads N`.
 
 BentoML's releases pin other versions than ours, so it runs in an environment of its own (`--bentoml-python`), which
-needs torch, Pillow, bitarray and fastapi too. Pictures come in base64, as a list of one: what its batching puts together.
+needs torch, Pillow, bitarray and fastapi too. Pictures come in base64, as a list of one: what its batching puts
+together.
 """
 
 import argparse
