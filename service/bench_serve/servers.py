@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 from service.bench_serve.replicas import CONFIGURATION
 from service.bench_serve.requests import Requests, in_json, in_lists
@@ -98,21 +100,41 @@ def running(
     """
     confined = ["taskset", "-c", ",".join(map(str, sorted(cores))), *command]
     began_s = time.perf_counter()
-    nothing = subprocess.DEVNULL
-    process = subprocess.Popen(confined, stdout=nothing, stderr=nothing, start_new_session=True)
-    try:
-        while not _answers(port, requests):
-            if process.poll() is not None:
-                raise BenchError(f"{name}: ended with status {process.returncode}")
-            if time.perf_counter() > began_s + START_TIMEOUT_S:
-                raise BenchError(f"{name}: no answer within {START_TIMEOUT_S:g} s")
-            time.sleep(0.005)
-        server = Server(name, port, requests, time.perf_counter() - began_s, tree_bytes(process.pid), process.pid)
-        server.pause()
-        yield server
-        server.resume()
-    finally:
-        _end(process)
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(confined, stdout=subprocess.DEVNULL, stderr=complaints, start_new_session=True)
+        try:
+            server = _started(name, process, port, requests, began_s, complaints)
+            yield server
+            server.resume()
+        finally:
+            _end(process)
+
+
+def _started(
+    name: str,
+    process: "subprocess.Popen[bytes]",
+    port: int,
+    requests: Requests,
+    began_s: float,
+    complaints: IO[bytes],
+) -> Server:
+    while not _answers(port, requests):
+        if process.poll() is not None:
+            raise BenchError(f"{name}: ended with status {process.returncode}{_last_line(complaints)}")
+        if time.perf_counter() > began_s + START_TIMEOUT_S:
+            raise BenchError(f"{name}: no answer within {START_TIMEOUT_S:g} s")
+        time.sleep(0.005)
+    server = Server(name, port, requests, time.perf_counter() - began_s, tree_bytes(process.pid), process.pid)
+    server.pause()
+    return server
+
+
+def _last_line(complaints: IO[bytes]) -> str:
+    """What a process said at last, after a colon; nothing where it said nothing."""
+    complaints.seek(0)
+    lines = complaints.read().decode(errors="replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return f": {said[-1]}" if said else ""
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

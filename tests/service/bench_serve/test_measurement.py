@@ -62,10 +62,17 @@ def test_ours_is_started_from_the_store_and_a_peer_from_the_bundle() -> None:
     assert "bentoml" not in left_out(Path("/there/python"))
 
 
-def test_a_server_that_ends_is_an_error() -> None:
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["false"], "it: ended with status 1"),
+        (["sh", "-c", "echo a; echo no module b >&2; echo >&2; exit 3"], "it: ended with status 3: no module b"),
+    ],
+)
+def test_a_server_that_ends_is_an_error(command: list[str], message: str) -> None:
     with (
-        pytest.raises(BenchError, match="^it: ended with status 1$"),
-        running("it", ["false"], 1, as_they_are([b"picture"]), os.sched_getaffinity(0)),
+        pytest.raises(BenchError, match=f"^{message}$"),
+        running("it", command, 1, as_they_are([b"picture"]), os.sched_getaffinity(0)),
     ):
         raise AssertionError("it does not run")
 
