@@ -8,6 +8,7 @@ Threads are shared like this: `parallel_batches` threads serve all lanes (`servi
 while a batch runs it uses as many threads as the engine was compiled for. No model has a thread of its own, so a store
 of many models costs no threads, and no two batches compete for a core unless `parallel_batches` says so. Copies have
 one thread more: it begins one only where the engine is idle, and a copy that hangs holds up nobody but its own model.
+The event loop runs a picture itself where it would sleep while the engine is busy (`help_out`; `service.helping`).
 """
 
 import asyncio
@@ -19,13 +20,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from service.engine import Plan
-from service.engine.plan import Array
+from service.engine.plan import Array, GatheringPlan
 from service.errors import Draining, InferenceFailed, Overloaded
 from service.lanes import Lane, Lanes
 from service.logs import log
 from service.runs import Outcome, Run, Ticket, mean_picture_s, run_batch
 
 MAX_RETRY_AFTER_S = 60
+MAX_HELP_S = 0.001  # that the event loop may spend on a picture
 
 
 class Spans(Protocol):
@@ -173,6 +175,21 @@ class InferenceQueue:
             (self._idle if ticket.is_copy else self._changed).notify()
         return ticket
 
+    def help_out(self) -> bool:
+        """Run one picture on the caller's thread, where the engine's is busy and others wait. False where there is
+        nothing to do, or it would take long: the caller is the event loop, which all wait for.
+        """
+        with self._lock:
+            idle = self._stopping or self._spans is not None  # spans are of the engine's thread
+            taken = None if idle else self._lanes.take_one(_is_shortly_done)
+        if taken is None:
+            return False
+        lane, batch = taken
+        lane.observe_batch(len(batch))
+        for run in run_batch(lane.plan, batch):
+            run.deliver()
+        return True
+
     def withdraw(self, ticket: Ticket) -> None:
         """Give a picture's place up, if it still waits."""
         with self._lock:
@@ -223,6 +240,10 @@ class InferenceQueue:
                     return None
                 changed.wait()
         return taken
+
+
+def _is_shortly_done(lane: Lane[Ticket]) -> bool:
+    return isinstance(lane.plan, GatheringPlan) and lane.picture_s <= MAX_HELP_S
 
 
 def _record(spans: Spans, plan: Plan, runs: Sequence[Run], began_s: float) -> None:

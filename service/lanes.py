@@ -15,6 +15,7 @@ from service.errors import Overloaded
 
 _FIRST_GUESS_S = 0.01
 _FULL = "Too many pictures are waiting already."
+_LEFT_WAITING = 2  # for the thread that will be free soon
 _MEMORY = 0.1  # how much the last batch counts in the mean
 
 
@@ -126,6 +127,17 @@ class Lanes(Generic[_Waiting]):
             if lane.waiting and not lane.busy:
                 batch = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), self._max_batch))]
                 return self._taken(lane), batch
+        return None
+
+    def take_one(self, suits: Callable[[Lane[_Waiting]], bool]) -> tuple[Lane[_Waiting], list[_Waiting]] | None:
+        """A picture that waits for a plan which is being run, and some wait behind it; None where there is none.
+
+        Args:
+            suits: whether the plan is one that bears another run at a time.
+        """
+        for lane in self._lanes.values():
+            if lane.busy and len(lane.waiting) > _LEFT_WAITING and suits(lane):
+                return lane, [lane.waiting.popleft()]
         return None
 
     def take_copy(self) -> tuple[Lane[_Waiting], list[_Waiting]] | None:

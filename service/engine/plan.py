@@ -40,7 +40,8 @@ class Plan(Protocol):
 
 @runtime_checkable
 class GatheringPlan(Protocol):
-    """A plan that reads pictures where they lie: nobody needs to make one array of them."""
+    """A plan that reads pictures where they lie: nobody needs to make one array of them. Several threads may run it at
+    a time."""
 
     def run_pictures(self, pictures: Sequence[Array]) -> Array:
         """As `Plan.run`, of pictures [channels, height, width]."""

@@ -2,12 +2,13 @@ import asyncio
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
+from service import inference
 from service.engine.plan import Array
 from service.errors import Draining, InferenceFailed, Overloaded
 from service.inference import InferenceQueue
@@ -42,9 +43,21 @@ def picture(value: float) -> Array:
     return np.full((1, 2, 2), value, dtype=np.float32)
 
 
+class NoSpans:
+    """Spans that nobody looks at."""
+
+    def ask(self) -> object:
+        return None
+
+    def record(self, *arguments: object) -> None:
+        pass
+
+
 @contextmanager
-def running(limit: int = 8, max_batch: int = 4, parallel: int = 1) -> Iterator[InferenceQueue]:
-    queue = InferenceQueue(limit, max_batch, parallel)
+def running(
+    limit: int = 8, max_batch: int = 4, parallel: int = 1, spans: NoSpans | None = None
+) -> Iterator[InferenceQueue]:
+    queue = InferenceQueue(limit, max_batch, parallel, spans)
     queue.start()
     try:
         yield queue
@@ -204,6 +217,71 @@ def test_a_copy_is_run_when_nothing_else_waits() -> None:
         queue.keep(other, lambda size: order.append(f"copy {size}"))
         asyncio.run(main())
     assert order == ["plan 1", "plan 2", "copy 1", "copy 1"]
+
+
+class SharedPlan(CountingPlan):
+    """One that several threads may run: the engine's waits until it is `open`, others do not."""
+
+    def run_pictures(self, pictures: Sequence[Array]) -> Array:
+        if threading.current_thread().name.startswith("csrve-engine"):
+            return self.run(np.stack(pictures))
+        if float(pictures[0][0, 0, 0]) == -1:
+            raise MemoryError("secret")
+        return np.array([[picture.mean()] for picture in pictures], dtype=np.float32)
+
+
+def test_the_loop_runs_one_of_those_that_wait_behind_a_batch_and_leaves_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        assert not queue.help_out()  # the engine is idle
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, 2, 3, 4])
+        assert [queue.help_out() for _ in range(3)] == [True, True, False]
+        assert await asyncio.gather(*tasks[:2]) == [1, 2]
+        plan.open.set()
+        assert await asyncio.gather(first, *tasks[2:]) == [0, 3, 4]
+
+    monkeypatch.setattr(inference, "MAX_HELP_S", 1.0)
+    plan, sizes = SharedPlan(), list[int]()
+    with running() as queue:
+        queue.keep(plan, sizes.append)
+        asyncio.run(main())
+    assert sizes == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("plan", "limit_s", "spans"),
+    [(SharedPlan(), 0.001, None), (CountingPlan(), 1.0, None), (SharedPlan(), 1.0, NoSpans())],
+    ids=["would take long", "bears one run at a time", "spans are of the engine's thread"],
+)
+def test_the_loop_leaves_to_the_engine_what_it_should_not_run(
+    plan: CountingPlan, limit_s: float, spans: NoSpans | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [1, 2, 3, 4])
+        assert not queue.help_out()
+        plan.open.set()
+        assert await asyncio.gather(first, *tasks) == [0, 1, 2, 3, 4]
+
+    monkeypatch.setattr(inference, "MAX_HELP_S", limit_s)
+    with running(spans=spans) as queue:
+        asyncio.run(main())
+
+
+def test_a_picture_that_the_loop_fails_on_costs_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        first = await blocked(queue, plan)
+        tasks = await enqueue(queue, plan, [-1, 2, 3])
+        assert queue.help_out()
+        with pytest.raises(InferenceFailed):
+            await tasks[0]
+        plan.open.set()
+        assert await asyncio.gather(first, *tasks[1:]) == [0, 2, 3]
+
+    monkeypatch.setattr(inference, "MAX_HELP_S", 1.0)
+    plan = SharedPlan()
+    with running() as queue:
+        asyncio.run(main())
 
 
 def test_a_plan_that_was_retired_is_freed() -> None:

@@ -67,6 +67,20 @@ def test_what_start_up_made_is_not_searched_for_garbage(published: Path, monkeyp
     assert frozen[0] > 10_000
 
 
+@pytest.mark.parametrize(("cores", "threads", "helps"), [(2, 1, True), (2, 2, False), (1, 1, False)])
+def test_the_event_loop_helps_where_it_has_a_core_of_its_own(
+    published: Path, monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, helps: bool
+) -> None:
+    settings = Settings(store=str(published), threads=threads)
+    app = build_app(settings)
+    begun: list[Server] = []
+    monkeypatch.setattr("service.server.available_cores", lambda: cores)
+    monkeypatch.setattr("service.server.gc.freeze", lambda: None)
+    monkeypatch.setattr(Server, "run", lambda server: begun.append(server))
+    run_server(app, settings)
+    assert begun[0].help_out == (app.state.application.queue.help_out if helps else None)
+
+
 def test_readiness_goes_first_and_a_request_in_flight_is_answered(service: Service) -> None:
     picture = png()
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(picture)}\r\n\r\n"
