@@ -56,6 +56,8 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         self.driver.get(self.address + path)
+        # A cached page may be back before its modules have run, and what is dropped on it then is dropped on nobody.
+        WebDriverWait(self.driver, 20, 0.01).until(lambda _: self.js("return document.readyState") == "complete")
 
     def js(self, script: str, *arguments: object) -> object:
         return self.driver.execute_script(script, *arguments)  # type: ignore[no-untyped-call]
