@@ -106,8 +106,9 @@ class Compression:
             stored = publication.already_in(store, name, bundle)
             if stored is None:
                 test = self.data.load_test()
-                stored = publication.measure_and_publish(store, name, bundle, test, self.data.digest)
-                self._say("decoded file, test", publication.accuracy)
+                accuracy = publication.measure(bundle, test)
+                self._say("decoded file, test", accuracy)
+                stored = publication.publish(store, name, bundle, accuracy, test, self.data.digest)
         return stored
 
     def compress(self) -> Bundle:

@@ -27,14 +27,13 @@ RECORD = "record.json"
 DIGEST_DIGITS = 16  # of the data's SHA-256 in a bundle; the record has all 64
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Publication:
     """A finished run on its way into a store.
 
     Attributes:
         network: as the last stage left it.
         accuracies: on the holdout, after each stage.
-        accuracy: of the decoded file on the test pictures, once it was measured.
     """
 
     network: nn.Module
@@ -44,7 +43,6 @@ class Publication:
     tutor: Tutor
     accuracies: Mapping[str, float]
     dense_multiply_adds: int
-    accuracy: float = 0.0
 
     def already_in(self, store: BundleStore, name: str, bundle: Bundle) -> StoredBundle | None:
         """What an earlier session published of this very bundle."""
@@ -57,21 +55,28 @@ class Publication:
         same = stored.sha256 == record.get("sha256") and same_tensors(decode_bundle(stored.data), bundle)
         return stored if same else None
 
-    def measure_and_publish(
-        self, store: BundleStore, name: str, bundle: Bundle, test: ImageSet, train_digest: str
-    ) -> StoredBundle:
-        """Measure the decoded file, publish it with what is known of it, and write the record.
+    def measure(self, bundle: Bundle, test: ImageSet) -> float:
+        """The decoded file's accuracy on the test pictures.
 
         Raises:
-            CompressorError: the test pictures have other classes.
-            StoreError: the store does not take it.
+            CompressorError: they have other classes.
         """
         if test.class_names != self.card.class_names:
             raise CompressorError(f"test has classes {test.class_names}, must be {self.card.class_names}")
         oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
-        self.accuracy = accuracy_of(oracle, test, self.card.preprocessing)
+        return accuracy_of(oracle, test, self.card.preprocessing)
+
+    def publish(
+        self, store: BundleStore, name: str, bundle: Bundle, accuracy: float, test: ImageSet, train_digest: str
+    ) -> StoredBundle:
+        """Publish the file with what is known of it, and write the record.
+
+        Raises:
+            CompressorError: a fault of the encoder: what is published decodes to other weights.
+            StoreError: the store does not take it.
+        """
         digests = {"train": train_digest, "test": test.digest}
-        final = dataclasses.replace(bundle, provenance=self._provenance(len(test), digests))
+        final = dataclasses.replace(bundle, provenance=self._provenance(accuracy, len(test), digests))
         data = encode_bundle(final)
         if not same_tensors(decode_bundle(data), bundle):
             raise CompressorError("the file with provenance decodes to other weights than the one measured")
@@ -80,9 +85,9 @@ class Publication:
         self._write_record(stored, final, digests)
         return stored
 
-    def _provenance(self, pictures: int, digests: Mapping[str, str]) -> dict[str, Any]:
+    def _provenance(self, accuracy: float, pictures: int, digests: Mapping[str, str]) -> dict[str, Any]:
         return {
-            "accuracy": round(self.accuracy, 6),
+            "accuracy": round(accuracy, 6),
             "test_pictures": pictures,
             "recipe": cite(self.recipe),
             "seed": self.recipe.seed,

@@ -52,14 +52,12 @@ def _compress(
     return CompressRecipe(PruneRecipe(sparsity=sparsity, **pruning), retrain, share, centroids)
 
 
-def _digits(network: str, tier: str, sparsity: float, clusters: int, penalty: float, **pruning: Any) -> Experiment:
-    recipe = _compress((DIGITS_RETRAIN, DIGITS_CENTROIDS), sparsity, clusters, penalty, **pruning)
+def _digits(
+    network: str, tier: str, sparsity: float, clusters: int, penalty: float,
+    trainings: tuple[TrainRecipe, TrainRecipe] = (DIGITS_RETRAIN, DIGITS_CENTROIDS), **pruning: Any,
+) -> Experiment:  # fmt: skip
+    recipe = _compress(trainings, sparsity, clusters, penalty, **pruning)
     return Experiment(f"{network}-{tier}", network, "mnist", recipe, tier, DIGITS_DENSE, seeds=THREE_SEEDS)
-
-
-def _digits_without_convolutions(tier: str, sparsity: float, clusters: int, penalty: float) -> Experiment:
-    recipe = _compress((DIGITS_STEADY, DIGITS_STEADY_CENTROIDS), sparsity, clusters, penalty)
-    return Experiment(f"lenet300-{tier}", "lenet300", "mnist", recipe, tier, DIGITS_DENSE, seeds=THREE_SEEDS)
 
 
 def _small(network: str, tier: str, seeds: int, sparsity: float, clusters: int, penalty: float) -> Experiment:
@@ -79,7 +77,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         _digits("lenet300", "must", 0.92, 32, 0.001),
-        _digits_without_convolutions("beats", 0.955, 16, 0.004),
+        _digits("lenet300", "beats", 0.955, 16, 0.004, (DIGITS_STEADY, DIGITS_STEADY_CENTROIDS)),
         _digits("lenet5", "must", 0.92, 32, 0.001),
         _digits("lenet5", "beats", 0.97, 16, 0.004),
         _digits("lenet5", "stretch", 0.988, 8, 0.004, floors=SOME_OF_EACH),
