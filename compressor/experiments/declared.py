@@ -12,6 +12,7 @@ from compressor.sharing.recipe import ShareRecipe
 from compressor.training.recipe import TrainRecipe
 
 DIGITS = Augmentation(padding=2, flip=False)
+STEADY = replace(DIGITS, padding=1)
 THREE_SEEDS = (0, 1, 2)  # where a run takes minutes
 ENDS_DENSER: LayerRules = (("first", 0.3), ("last", 0.3), ("*", 0.002))  # the stem and the classifier; no layer empty
 
@@ -39,8 +40,8 @@ DIGITS_DENSE = TrainRecipe(
 DIGITS_RETRAIN = replace(DIGITS_DENSE, epochs=40, learning_rate=0.01)  # 0.03 diverges: there is no BatchNorm
 DIGITS_CENTROIDS = replace(DIGITS_RETRAIN, epochs=8, learning_rate=0.002, weight_decay=0.0)
 # A few thousand weights without convolutions cannot learn every shift of every digit.
-DIGITS_STEADY = replace(DIGITS_RETRAIN, epochs=60, augmentation=replace(DIGITS, padding=1))
-DIGITS_STEADY_CENTROIDS = replace(DIGITS_CENTROIDS, epochs=10, augmentation=replace(DIGITS, padding=1))
+DIGITS_STEADY = replace(DIGITS_RETRAIN, epochs=60, augmentation=STEADY)
+DIGITS_STEADY_CENTROIDS = replace(DIGITS_CENTROIDS, epochs=10, augmentation=STEADY)
 
 
 def _compress(
