@@ -124,7 +124,7 @@ class Compression:
             device = next(self.network.parameters()).device
             self._vectors = VectorAssignment.load(self.folder.path / VECTORS, device)
         self._stage("centroids", self._sharing(), self._train_centroids, self.recipe.centroids)
-        bundle = decode_bundle(encode_bundle(self._bundle()))
+        bundle = decode_bundle(encode_bundle(self._bundle(), self.recipe.coder))
         oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
         self.accuracies["decoded"] = accuracy_of(oracle, self.data.holdout, self.card.preprocessing)
         self._say("decoded file", self.accuracies["decoded"])

@@ -77,7 +77,7 @@ class Publication:
         """
         digests = {"train": train_digest, "test": test.digest}
         final = dataclasses.replace(bundle, provenance=self._provenance(accuracy, len(test), digests))
-        data = encode_bundle(final)
+        data = encode_bundle(final, self.recipe.coder)
         if not same_tensors(decode_bundle(data), bundle):
             raise CompressorError("the file with provenance decodes to other weights than the one measured")
         # A session killed after it published and before it wrote the record left these very bytes in the store.

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from compressor.data.augmentation import Augmentation
 from compressor.errors import RecipeError
@@ -19,6 +19,7 @@ from compressor.structured.recipe import StructuredRecipe
 from compressor.structured.rounds import StructuredRound, structured_rounds
 from compressor.training.recipe import TrainRecipe
 from compressor.vector_quantization.recipe import VectorRecipe
+from model_store.encoder import CodingChoice
 
 Round = PruningRound | StructuredRound | QuantizeRound
 RETRAIN = TrainRecipe(epochs=30, learning_rate=0.05, warmup=0.05)
@@ -30,7 +31,7 @@ MOST_VIEWS = 1000  # of a picture, that a teacher is asked about beforehand
 @dataclass(frozen=True, slots=True)
 class CompressRecipe:
     """Factorize where asked to, prune and retrain, remove what is dead where asked to, share, train the centroids,
-    write scale and bias in `scale_bits`.
+    write scale and bias in `scale_bits` and the shared weights by `coder`.
 
     Instead of single weights (`prune`, whose method is then `none`), whole groups of them may go (`structure`), or all
     of a layer take two or three values (`quantize`). Sharing may be of single values or of whole `vectors`.
@@ -50,6 +51,7 @@ class CompressRecipe:
     remove: RemoveRecipe | None = None
     vectors: VectorRecipe | None = None
     teacher_views: int = 0
+    coder: CodingChoice = "huffman"
 
     def __post_init__(self) -> None:
         if self.centroids.weight_decay:
@@ -58,6 +60,8 @@ class CompressRecipe:
             raise RecipeError("vectors and quantize: must be one of them alone")
         if self.scale_bits not in SCALE_BITS:
             raise RecipeError(f"scale_bits = {self.scale_bits}, must be one of {', '.join(map(str, SCALE_BITS))}")
+        if self.coder not in get_args(CodingChoice):
+            raise RecipeError(f"coder = {self.coder!r}, must be one of {', '.join(get_args(CodingChoice))}")
         ways = {"prune": self.prune.method != "none", "structure": self.structure, "quantize": self.quantize}
         asked = [name for name, way in ways.items() if way]
         if len(asked) > 1:

@@ -147,6 +147,9 @@ def _section(record: Record) -> str:
     )
 
 
+CODED = {"huffman": "Huffman's codes", "arithmetic": "the arithmetic coder's", "smallest": "the smaller"}
+
+
 def _coders(fields: Mapping[str, Any]) -> list[str]:
     """What Huffman costs, as one paragraph; none where the record does not have it."""
     sizes = fields.get(BYTES_BY_CODER)
@@ -155,7 +158,7 @@ def _coders(fields: Mapping[str, Any]) -> list[str]:
     huffman, arithmetic = sizes["huffman"], sizes["arithmetic"]
     return [
         f"The whole file by coder: Huffman {huffman:,} bytes, the adaptive arithmetic coder {arithmetic:,} "
-        f"({arithmetic / huffman - 1:+.1%})."
+        f"({arithmetic / huffman - 1:+.1%}). This one has {CODED[fields['recipe'].get('coder', 'huffman')]}."
     ]
 
 

@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from compressor.commands.method_options import add_methods, changed_methods
 from compressor.commands.options import (
@@ -29,6 +29,7 @@ from compressor.sharing.kmeans import INITIALISATIONS
 from compressor.sharing.recipe import CODEBOOKS, ShareRecipe
 from compressor.teaching import load_teachers
 from model_store.bundle import decode_bundle
+from model_store.encoder import CodingChoice
 from model_store.interface import StoredBundle
 from model_store.names import check_model_name
 from model_store.opening import create_store
@@ -50,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_methods(parser)
     add_training(parser)
     parser.add_argument("--scale-bits", type=int, choices=SCALE_BITS, help="of scale and bias in the file (16)")
+    parser.add_argument(
+        "--coder",
+        choices=get_args(CodingChoice),
+        help="of the shared weights; arithmetic: smaller, but decoded bit by bit when it is loaded (huffman)",
+    )
     parser.add_argument("--teacher-share", type=float, help="weight of distillation from the teacher, 0..1")
     parser.add_argument(
         "--teacher",
@@ -139,6 +145,7 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
         recipe.scale_bits if options.scale_bits is None else options.scale_bits,
         **methods,
         teacher_views=views,
+        coder=options.coder or recipe.coder,
     )
 
 

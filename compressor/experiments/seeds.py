@@ -1,8 +1,12 @@
 """Runs that differ in their seed alone, and what is said of all of them: no row rests on its best seed."""
 
+import dataclasses
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from compressor.citation import read_citation
+from compressor.errors import RecipeError
 
 Fields = Mapping[str, Any]  # of one record
 
@@ -15,8 +19,16 @@ def seeds_of(record: Fields, records: Sequence[Fields]) -> list[Fields]:
 
 def _key(record: Fields) -> tuple[Any, ...]:
     teachers = [teacher["sha256"] for teacher in record.get("teachers", [])]
-    recipe = _without_seed(record.get("recipe"))
+    recipe = _in_full(_without_seed(record.get("recipe")))
     return (record["architecture"], record.get("data"), record.get("experiment"), recipe, teachers)
+
+
+def _in_full(recipe: Any) -> Any:
+    """With the defaults of what the version that recorded it did not know yet; as it is where it cannot be read."""
+    try:
+        return dataclasses.asdict(read_citation(recipe))
+    except RecipeError:
+        return recipe
 
 
 def _without_seed(value: Any) -> Any:

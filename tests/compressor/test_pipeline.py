@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -349,6 +350,20 @@ def test_other_sharing_begins_after_the_pruning_that_is_done(
     other = dataclasses.replace(RECIPE, share=ShareRecipe((("*", 4),)))
     with pytest.raises(CheckpointError, match="share.json: stage 'share' was begun with another"):
         compression(dense, published.folder, no_test_pictures, recipe=other).compress()
+
+
+def test_another_coder_publishes_the_same_weights_of_the_stages_that_are_done(
+    dense: dict[str, torch.Tensor], published: Published, tmp_path: Path
+) -> None:
+    shutil.copytree(published.folder / "run", tmp_path / "run")
+    other = dataclasses.replace(RECIPE, coder="arithmetic")
+    store = Store.create(tmp_path / "store")
+    stored = compression(dense, tmp_path, CountedPictures(), recipe=other).publish(store, "tiny")
+    before, bundle = decode_bundle(published.stored.data), decode_bundle(stored.data)
+    assert same_tensors(bundle, before)
+    assert stored.data == encode_bundle(bundle, "arithmetic") != encode_bundle(bundle, "huffman")
+    assert read_citation(bundle.provenance["recipe"]) == other
+    assert bundle.provenance["accuracy"] == before.provenance["accuracy"]
 
 
 def test_test_pictures_of_other_classes_are_refused_and_nothing_is_published(

@@ -28,6 +28,13 @@ def test_scale_and_bias_have_8_or_16_bits(bits: int) -> None:
         CompressRecipe(scale_bits=bits)
 
 
+@pytest.mark.parametrize("coder", ["", "Huffman", "range"])
+def test_the_coder_is_one_of_the_formats(coder: Any) -> None:
+    assert CompressRecipe().coder == "huffman"
+    with pytest.raises(RecipeError, match=f"^coder = '{coder}', must be one of huffman, arithmetic, smallest$"):
+        CompressRecipe(coder=coder)
+
+
 @pytest.mark.parametrize("field", ["seed", "holdout"])
 def test_the_two_trainings_must_split_the_data_alike(field: str) -> None:
     changed = dataclasses.replace(CENTROIDS, **dict[str, Any]({field: 17}))

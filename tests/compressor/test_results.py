@@ -193,5 +193,8 @@ def test_nothing_is_written_where_the_markers_are_missing(tmp_path: Path) -> Non
 def test_what_huffman_costs_is_told_where_the_record_has_it() -> None:
     known = LARGE | {"bytes_by_coder": {"huffman": 64_000, "arithmetic": 60_800}}
     sentence = "The whole file by coder: Huffman 64,000 bytes, the adaptive arithmetic coder 60,800 (-5.0%)."
+    sentence += " This one has Huffman's codes."
     assert f"\n\n{sentence}\n\n| stage |" in results_page([Record("small", known)])
     assert "by coder" not in results_page([Record("small", LARGE)])
+    other = known | {"recipe": known["recipe"] | {"coder": "arithmetic"}}
+    assert "(-5.0%). This one has the arithmetic coder's." in results_page([Record("small", other)])

@@ -124,6 +124,13 @@ def test_scale_bits_change_nothing_else(bits: int) -> None:
     assert changed("--seed", "0", recipe=eight).scale_bits == 8
 
 
+@pytest.mark.parametrize("coder", ["huffman", "arithmetic", "smallest"])
+def test_the_coder_changes_nothing_else(coder: Any) -> None:
+    assert changed("--coder", coder) == dataclasses.replace(RECIPES["default"], coder=coder)
+    arithmetic = dataclasses.replace(RECIPES["default"], coder="arithmetic")
+    assert changed("--seed", "0", recipe=arithmetic).coder == "arithmetic"
+
+
 @pytest.mark.parametrize(
     ("arguments", "fields"),
     [
