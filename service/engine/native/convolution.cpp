@@ -1,9 +1,6 @@
 #include "convolution.h"
 
-#include <limits>
 #include <stdexcept>
-
-#include "machine.h"
 
 namespace csrve {
 
@@ -11,15 +8,6 @@ namespace {
 
 constexpr int64_t kGroupRows = 128;  // whose sums fit the second level beside the input's blocks
 constexpr int64_t kLineFloats = 16;  // of the caches
-constexpr double kManyShare = 3;     // of batches against single pictures, when the blocks are chosen for both
-
-// Cycles, as measured on Zen 4; other processors differ in the numbers, not in their order.
-constexpr double kLoad = 1.0;            // of a vector from the first level
-constexpr double kStraddlingLoad = 2.0;  // that lies in two cache lines, as all do that are not aligned
-constexpr double kFarLoad = 2.5;         // from the second level
-constexpr double kEntry = 3.5;           // a weight, its place, the loop
-constexpr double kRow = 20.0;            // of a block: the run, its loop
-constexpr double kSum = 4.0;             // a vector of sums, read and written
 
 void check(const Window& window, const std::vector<float>& scale, const std::vector<float>& bias, int64_t nonzeros) {
     const Window& w = window;
@@ -38,17 +26,6 @@ void check(const Window& window, const std::vector<float>& scale, const std::vec
 }
 
 }  // namespace
-
-struct Convolution::Way {
-    // Tiles that are alike, and how many there are.
-    struct Kind {
-        double vectors, count;
-        int64_t footprint;
-    };
-    Layout layout;
-    std::vector<Tile> tiles;
-    std::vector<Kind> kinds;
-};
 
 struct Convolution::Tiling : Schedule {
     Layout layout;
@@ -95,101 +72,24 @@ void Convolution::bind(const std::vector<Place>& places, int private_slot) {
     if (spec_.residual >= 0) residual_ = places[spec_.residual];
 }
 
-// The blocks serve every number of lanes, so they are chosen for one and for the most.
-int64_t Convolution::choose_block(const std::vector<Way>& single, const std::vector<Way>& many) const {
-    const Window& window = spec_.window;
-    const int64_t channels = window.input.channels / window.group;
-    const int64_t finest = Frame::ceiling(2 * rows_.rows() * channels, std::max<int64_t>(1, rows_.entries()));
-    std::vector<int64_t> sizes;
-    for (int64_t size = 4; size < channels && window.group == 1; size += size / 4)
-        if (size >= finest) sizes.push_back(size);
-    sizes.push_back(channels);
-    auto costs = [&](const std::vector<Way>& ways) {
-        std::vector<double> made;
-        for (int64_t size : sizes) made.push_back(cost(cheapest(ways, size), size));
-        const double least = *std::min_element(made.begin(), made.end());
-        for (double& cycles : made) cycles /= least;
-        return made;
-    };
-    const std::vector<double> alone = costs(single), together = costs(many);
-    size_t best = 0;
-    for (size_t at = 1; at < sizes.size(); ++at)
-        if (alone[at] + kManyShare * together[at] < alone[best] + kManyShare * together[best]) best = at;
-    return sizes[best];
-}
-
 void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int threads, Room<Entry>& room) {
     const Window& window = spec_.window;
     rows_ = SparseRows(window, nonzeros_, scale_, room);
     nonzeros_ = {};
     scale_ = {};
     const std::vector<Layout> layouts = layouts_for(window, input_.frame, 1, kernels.width);
-    const std::vector<Way> single = ways(kernels, layouts);
-    const std::vector<Way> many = ways(kernels, layouts_for(window, input_.frame, most_lanes, kernels.width));
+    const Ways single = ways(kernels, layouts);
+    const Ways many = ways(kernels, layouts_for(window, input_.frame, most_lanes, kernels.width));
     const int64_t rows = rows_.rows(), for_threads = std::min<int64_t>(threads, Frame::ceiling(rows, 8));
-    const int64_t block_channels = choose_block(single, many);
-    single_ = cheapest(single, block_channels).layout;
+    const int64_t block_channels = Ways::choose_block(single, many);
+    single_ = single.cheapest(block_channels).layout;
     rows_.arrange(block_channels, std::max(Frame::ceiling(rows, kGroupRows), for_threads),
                   layouts[0].places(window, input_.frame),
                   single_.channel ? single_.places(window, input_.frame) : std::vector<int32_t>());
 }
 
-Walk Convolution::walk(const Layout& layout, const Kernels& kernels) const {
-    const Shape& out = spec_.window.output;
-    const bool quads = rows_.quads();
-    return {out.height,    out.width,
-            layout.row,    layout.lanes,
-            kernels.width, quads ? kernels.quad_vectors : kernels.tile_vectors,
-            quads ? 1 : 4};
-}
-
-std::vector<Convolution::Way> Convolution::ways(const Kernels& kernels, const std::vector<Layout>& layouts) const {
-    std::vector<Way> made;
-    for (const Layout& layout : layouts)
-        for (std::vector<Tile>& tiles : ways_to_cut(walk(layout, kernels))) {
-            Way way{layout, std::move(tiles), {}};
-            const Tile* before = nullptr;
-            for (const Tile& tile : way.tiles) {
-                if (!before || before->rows != tile.rows || before->vectors != tile.vectors)
-                    way.kinds.push_back({static_cast<double>(tile.rows * tile.vectors), 0,
-                                         layout.footprint(spec_.window, input_.frame, tile)});
-                way.kinds.back().count += 1;
-                before = &tile;
-            }
-            made.push_back(std::move(way));
-        }
-    return made;
-}
-
-// Cycles of one core.
-double Convolution::cost(const Way& way, int64_t block_channels) const {
-    const Window& window = spec_.window;
-    const double entries = static_cast<double>(rows_.entries()), rows = static_cast<double>(rows_.rows());
-    const double share = static_cast<double>(rows_.row_channels());
-    const double near = way.layout.aligned() ? kLoad : kStraddlingLoad;
-    const int64_t blocks = Frame::ceiling(window.input.channels / window.group, block_channels);
-    double cycles = way.layout.copy_cycles(window);
-    for (const Way::Kind& kind : way.kinds) {
-        // No tap reads all of a footprint: a quarter more than the first level holds is still near.
-        const bool fits = 4 * kind.footprint * block_channels <= first_level_bytes() * 5 / 4;
-        const double load = fits ? near : std::max(near, kFarLoad);
-        const double in_blocks = kRow + (blocks > 1 ? kind.vectors * share * kSum : 0);
-        cycles += kind.count * (entries * (std::max(load, share * kLoad) * kind.vectors + kEntry) +
-                                static_cast<double>(blocks) * rows * in_blocks);
-    }
-    return cycles;
-}
-
-const Convolution::Way& Convolution::cheapest(const std::vector<Way>& ways, int64_t block_channels) const {
-    const Way* best = nullptr;
-    double least = std::numeric_limits<double>::infinity();
-    for (const Way& way : ways) {
-        const double cycles = cost(way, block_channels);
-        if (best && cycles >= least) continue;
-        best = &way;
-        least = cycles;
-    }
-    return *best;
+Ways Convolution::ways(const Kernels& kernels, const std::vector<Layout>& layouts) const {
+    return Ways(spec_.window, input_.frame, rows_, kernels, layouts);
 }
 
 Layout Convolution::layout(const Kernels& kernels, int64_t lanes) const {
@@ -197,18 +97,18 @@ Layout Convolution::layout(const Kernels& kernels, int64_t lanes) const {
 }
 
 double Convolution::cycles(const Kernels& kernels, int64_t lanes) const {
-    return cost(cheapest(ways(kernels, {layout(kernels, lanes)}), rows_.block_channels()), rows_.block_channels());
+    return ways(kernels, {layout(kernels, lanes)}).least_cycles(rows_.block_channels());
 }
 
 std::unique_ptr<Schedule> Convolution::schedule(const Kernels& kernels, int64_t lanes) const {
     auto made = std::make_unique<Tiling>();
-    const Layout layout = this->layout(kernels, lanes);
-    const std::vector<Way> ways = this->ways(kernels, {layout});
-    made->layout = layout;
-    made->picks = layout.picks(spec_.window, input_.frame);
-    made->tiles = cheapest(ways, rows_.block_channels()).tiles;
-    made->destinations = destinations_of(walk(made->layout, kernels), output_.frame,
-                                         spec_.residual >= 0 ? &residual_.frame : nullptr, made->tiles);
+    const Ways ways = this->ways(kernels, {layout(kernels, lanes)});
+    const Way& way = ways.cheapest(rows_.block_channels());
+    made->layout = way.layout;
+    made->picks = way.layout.picks(spec_.window, input_.frame);
+    made->tiles = tiles_of(way.walk, way.cut);
+    made->destinations = destinations_of(way.walk, output_.frame, spec_.residual >= 0 ? &residual_.frame : nullptr,
+                                         made->tiles);
     int64_t vectors = 0;
     for (const Tile& tile : made->tiles) vectors = std::max<int64_t>(vectors, tile.rows * tile.vectors);
     made->scratch = rows_.most_rows() * rows_.row_channels() * vectors * kernels.width;

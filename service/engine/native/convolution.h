@@ -4,6 +4,7 @@
 #include "layer.h"
 #include "layout.h"
 #include "sparse_rows.h"
+#include "ways.h"
 
 namespace csrve {
 
@@ -31,15 +32,10 @@ class Convolution : public Layer {
     int64_t bias_bytes() const override { return 4 * static_cast<int64_t>(spec_.bias.size()); }
 
   private:
-    struct Way;     // a layout and tiles, of which the cheapest is taken
     struct Tiling;  // a schedule
 
-    Walk walk(const Layout& layout, const Kernels& kernels) const;
     Layout layout(const Kernels& kernels, int64_t lanes) const;
-    std::vector<Way> ways(const Kernels& kernels, const std::vector<Layout>& layouts) const;
-    double cost(const Way& way, int64_t block_channels) const;
-    const Way& cheapest(const std::vector<Way>& ways, int64_t block_channels) const;
-    int64_t choose_block(const std::vector<Way>& single, const std::vector<Way>& many) const;
+    Ways ways(const Kernels& kernels, const std::vector<Layout>& layouts) const;
     void relayout(const Pass& pass) const;
     void fetch_targets(const TileJob& job) const;
     void fetch_input(const Pass& pass, const Layout& layout, const Tile& tile) const;

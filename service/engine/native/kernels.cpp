@@ -168,7 +168,8 @@ void total(const float* rows, int64_t count, int64_t step, int64_t pixels, int64
     sums[0] += rest;
 }
 
-constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, kTileVectors, kQuadVectors, tile, copy_rows, pick, affine, map, combine, pool, total};
+constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, kTileVectors, kQuadVectors, kLanes,
+                                     tile, copy_rows, pick, affine, map, combine, pool, total};
 
 }  // namespace
 

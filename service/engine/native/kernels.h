@@ -87,6 +87,7 @@ struct Kernels {
     int width;         // floats of a vector
     int tile_vectors;  // most accumulators of a tile
     int quad_vectors;  // the same where four output channels share their loads
+    int lanes;         // most pictures side by side
     void (*tile)(const TileJob& job);
     // Rows of `count` floats; what lies behind a row's end is copied or overwritten, up to a vector's width.
     void (*copy_rows)(const float* source, int64_t source_step, int64_t rows, int64_t count, float* target,

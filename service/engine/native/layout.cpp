@@ -39,7 +39,7 @@ std::vector<Layout> layouts_for(const Window& window, const Frame& frame, int64_
     return ways;
 }
 
-int64_t Layout::footprint(const Window& window, const Frame& frame, const Tile& tile) const {
+int64_t Layout::footprint(const Window& window, const Frame& frame, const TileKind& tile) const {
     const int64_t floats = tile.vectors * width;
     if (way == Way::kColumns) return window.taps() * tile.rows * floats;
     const int64_t steps_y = std::min(window.kernel_y, window.stride_y);

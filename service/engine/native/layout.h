@@ -26,7 +26,7 @@ struct Layout {
     bool aligned() const { return way != Way::kDirect || lanes % width == 0; }
     int64_t copied_floats(const Window& window) const { return channel * window.input.channels; }
     // Floats of one input channel that a tile reads.
-    int64_t footprint(const Window& window, const Frame& frame, const Tile& tile) const;
+    int64_t footprint(const Window& window, const Frame& frame, const TileKind& tile) const;
     // Cycles that the copying takes, about.
     double copy_cycles(const Window& window) const;
     // The place of each column of the weight matrix from an output's place: in pixels, or in floats of the copies.

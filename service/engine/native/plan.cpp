@@ -9,7 +9,6 @@ namespace csrve {
 
 namespace {
 
-constexpr int64_t kMaxLanes = 16;
 constexpr int64_t kMaxPixels = int64_t{1} << 31;        // of one image: 8 GiB of activations
 constexpr int64_t kWorkspaceFloats = int64_t{1} << 28;  // beyond 1 GiB fewer images run side by side
 
@@ -70,7 +69,7 @@ void Plan::lay_out(std::vector<Demand>& values) {
     output_ = places.back();
     int64_t pixels = 0;
     for (int64_t mine : slot_pixels_) pixels += mine;
-    max_lanes_ = std::max<int64_t>(1, std::min(kMaxLanes, kWorkspaceFloats / pixels));
+    max_lanes_ = std::max<int64_t>(1, std::min<int64_t>(kernels_.lanes, kWorkspaceFloats / pixels));
     prepare_layers();
 }
 

@@ -6,6 +6,12 @@ namespace {
 
 constexpr int kMostInRow = 16;  // vectors of a tile row that there are kernels for
 
+int64_t vectors_in_row(const Walk& walk) { return Frame::ceiling(walk.width * walk.lanes, walk.vector_width); }
+
+int64_t vectors_in_plane(const Walk& walk) {
+    return Frame::ceiling((walk.height - 1) * walk.row + walk.width * walk.lanes, walk.vector_width);
+}
+
 // Equal shares of a run of `vectors`, none of more than `most`.
 template <typename Add>
 void share_out(int64_t vectors, int64_t most, const Add& add) {
@@ -21,10 +27,9 @@ void share_out(int64_t vectors, int64_t most, const Add& add) {
 // Along each row of the output, `rows` of them at a time as far as they go.
 std::vector<Tile> cut_along_rows(const Walk& walk, int rows, int64_t most) {
     std::vector<Tile> tiles;
-    const int64_t vectors = Frame::ceiling(walk.width * walk.lanes, walk.vector_width);
     for (int64_t y = 0; y < walk.height;) {
         const int mine = static_cast<int>(std::min<int64_t>(rows, walk.height - y));
-        share_out(vectors, most, [&](int64_t first, int64_t count) {
+        share_out(vectors_in_row(walk), most, [&](int64_t first, int64_t count) {
             const int64_t done = first * walk.vector_width, position = y * walk.row + done;
             const int64_t floats = std::min(count * walk.vector_width, walk.width * walk.lanes - done);
             tiles.push_back({position, mine, static_cast<int>(count), floats, 0, 0, -1});
@@ -38,8 +43,7 @@ std::vector<Tile> cut_along_rows(const Walk& walk, int rows, int64_t most) {
 // shorter than a vector waste nothing.
 std::vector<Tile> cut_along_plane(const Walk& walk, int64_t most) {
     std::vector<Tile> tiles;
-    const int64_t floats = (walk.height - 1) * walk.row + walk.width * walk.lanes;
-    share_out(Frame::ceiling(floats, walk.vector_width), most, [&](int64_t first, int64_t count) {
+    share_out(vectors_in_plane(walk), most, [&](int64_t first, int64_t count) {
         const int64_t width = walk.vector_width;
         tiles.push_back({first * width, 1, static_cast<int>(count), count * width, 0, 0, -1});
     });
@@ -120,20 +124,39 @@ class Writer {
 
 }  // namespace
 
-std::vector<std::vector<Tile>> ways_to_cut(const Walk& walk) {
-    std::vector<std::vector<Tile>> ways;
-    const int64_t in_row = Frame::ceiling(walk.width * walk.lanes, walk.vector_width);
+std::vector<Cut> cuts_for(const Walk& walk) {
+    std::vector<Cut> cuts;
+    const int64_t in_row = vectors_in_row(walk);
     for (int rows = 1; rows <= std::min<int64_t>(walk.max_rows, walk.height); ++rows) {
         const int64_t most = std::min({walk.max_vectors / rows, kMostInRow, static_cast<int>(in_row)});
         for (int64_t tiles = Frame::ceiling(in_row, most), before = 0; tiles <= in_row; tiles += 1 + tiles / 2) {
             const int64_t vectors = Frame::ceiling(in_row, tiles);
-            if (vectors != before) ways.push_back(cut_along_rows(walk, rows, vectors));
+            if (vectors != before) cuts.push_back({false, rows, vectors});
             before = vectors;
         }
     }
-    if (walk.row <= 2 * walk.width * walk.lanes)
-        ways.push_back(cut_along_plane(walk, std::min(walk.max_vectors, kMostInRow)));
-    return ways;
+    if (walk.row <= 2 * walk.width * walk.lanes) cuts.push_back({true, 1, std::min(walk.max_vectors, kMostInRow)});
+    return cuts;
+}
+
+std::vector<TileKind> kinds_of(const Walk& walk, const Cut& cut) {
+    std::vector<TileKind> kinds;
+    auto add = [&](int64_t rows, int64_t times, int64_t vectors) {
+        const int64_t count = Frame::ceiling(vectors, cut.vectors), larger = vectors % count;
+        if (times && larger) kinds.push_back({rows, vectors / count + 1, times * larger});
+        if (times) kinds.push_back({rows, vectors / count, times * (count - larger)});
+    };
+    if (cut.along_plane) {
+        add(1, 1, vectors_in_plane(walk));
+    } else {
+        add(cut.rows, walk.height / cut.rows, vectors_in_row(walk));
+        add(walk.height % cut.rows, walk.height % cut.rows > 0, vectors_in_row(walk));
+    }
+    return kinds;
+}
+
+std::vector<Tile> tiles_of(const Walk& walk, const Cut& cut) {
+    return cut.along_plane ? cut_along_plane(walk, cut.vectors) : cut_along_rows(walk, cut.rows, cut.vectors);
 }
 
 Destinations destinations_of(const Walk& walk, const Frame& output, const Frame* residual, std::vector<Tile>& tiles) {

@@ -26,9 +26,25 @@ struct Walk {
     int max_vectors, max_rows;  // of a tile
 };
 
+// A tiling: along the rows, so many at a time, or along the plane as one run; no tile row has more than so many vectors.
+struct Cut {
+    bool along_plane;
+    int rows;
+    int64_t vectors;
+};
+
+// Tiles that are alike, and how many there are.
+struct TileKind {
+    int64_t rows, vectors, count;
+};
+
 // The tilings to choose from: along the rows, up to four at a time, the widest tiles and narrower ones; and along
-// the plane as one run.
-std::vector<std::vector<Tile>> ways_to_cut(const Walk& walk);
+// the plane.
+std::vector<Cut> cuts_for(const Walk& walk);
+
+// What tiles a tiling has, without making them.
+std::vector<TileKind> kinds_of(const Walk& walk, const Cut& cut);
+std::vector<Tile> tiles_of(const Walk& walk, const Cut& cut);
 
 // Where the sums of each tile go.
 struct Destinations {
