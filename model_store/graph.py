@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from model_store.errors import BundleTooLarge, MalformedBundle, UnsupportedBundle
 from model_store.limits import MAX_NAME_LENGTH, MAX_NODES
@@ -36,8 +37,7 @@ class Node:
         low, high = schema.values
         if not low <= len(self.values) <= high:
             raise MalformedBundle(f"{self._place}: {len(self.values)} inputs, must be {low}..{high}")
-        required = sum(not role.startswith("[") for role in schema.tensors)
-        if not required <= len(self.tensors) <= len(schema.tensors):
+        if not schema.required <= len(self.tensors) <= len(schema.tensors):
             raise MalformedBundle(f"{self._place}: {len(self.tensors)} tensors, must be for {schema.tensors}")
         self._check_attributes(schema)
         if bool(self.tensors) != bool(self.name) or (self.name and not is_tensor_name(self.name)):
@@ -47,22 +47,22 @@ class Node:
             )
 
     def _check_attributes(self, schema: Operator) -> None:
-        expected = dict(schema.attributes)
-        if {name: len(value) for name, value in self.attributes.items()} != expected:
-            raise MalformedBundle(f"{self._place}: attributes {dict(self.attributes)}, must be of lengths {expected}")
+        if {name: len(value) for name, value in self.attributes.items()} != schema.lengths:
+            raise MalformedBundle(
+                f"{self._place}: attributes {dict(self.attributes)}, must be of lengths {schema.lengths}"
+            )
 
     @property
     def _place(self) -> str:
         return f"node {self.name!r} ({self.operator})"
 
     def ints(self, attribute: str) -> tuple[int, ...]:
-        """An attribute's integers."""
-        return tuple(int(value) for value in self.attributes[attribute])
+        """An attribute's integers, which all are but Clip's bounds."""
+        return cast("tuple[int, ...]", self.attributes[attribute])
 
     def tensor_roles(self) -> tuple[tuple[str, int], ...]:
         """(role, tensor index) of each constant input: "weight", "bias" or "scale"."""
-        roles = (role.strip("[]") for role in OPERATORS[self.operator].tensors)
-        return tuple(zip(roles, self.tensors, strict=False))
+        return tuple(zip(OPERATORS[self.operator].roles, self.tensors, strict=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Every attribute is a tuple of integers of fixed length, but for Clip's two bounds, which are floats.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,9 @@ class Operator:
         values: how many computed inputs it takes (min, max).
         tensors: the roles of its constant inputs, in order; a role in brackets may be left out.
         attributes: attribute name -> number of integers, in file order.
+        roles: those of the constant inputs, without brackets.
+        required: how many of those must be there.
+        lengths: the attributes as a mapping.
     """
 
     name: str
@@ -22,6 +26,14 @@ class Operator:
     values: tuple[int, int] = (1, 1)
     tensors: tuple[str, ...] = ()
     attributes: tuple[tuple[str, int], ...] = ()
+    roles: tuple[str, ...] = field(init=False)
+    required: int = field(init=False)
+    lengths: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "roles", tuple(role.strip("[]") for role in self.tensors))
+        object.__setattr__(self, "required", sum(not role.startswith("[") for role in self.tensors))
+        object.__setattr__(self, "lengths", dict(self.attributes))
 
 
 _WINDOW = (("strides", 2), ("pads", 4))  # pads: top, left, bottom, right, as ONNX orders them

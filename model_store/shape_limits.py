@@ -10,9 +10,10 @@ def check_shape(shape: tuple[int, ...], place: str) -> int:
     """Return the number of elements, or raise where rank, a side or the product passes its limit."""
     if not 1 <= len(shape) <= MAX_RANK:
         raise BundleTooLarge(f"{place}: rank {len(shape)}, must be 1..{MAX_RANK}")
-    for side in shape:
-        if not 1 <= side <= MAX_DIMENSION:
-            raise BundleTooLarge(f"{place}: side {side} of shape {shape}, must be 1..{MAX_DIMENSION}")
-    if math.prod(shape) > MAX_TENSOR_ELEMENTS:
-        raise BundleTooLarge(f"{place}: {math.prod(shape)} elements, must be <= {MAX_TENSOR_ELEMENTS}")
-    return math.prod(shape)
+    if min(shape) < 1 or max(shape) > MAX_DIMENSION:
+        side = next(side for side in shape if not 1 <= side <= MAX_DIMENSION)
+        raise BundleTooLarge(f"{place}: side {side} of shape {shape}, must be 1..{MAX_DIMENSION}")
+    elements = math.prod(shape)
+    if elements > MAX_TENSOR_ELEMENTS:
+        raise BundleTooLarge(f"{place}: {elements} elements, must be <= {MAX_TENSOR_ELEMENTS}")
+    return elements

@@ -32,7 +32,7 @@ def _infer(graph: Graph, tensor_shapes: Sequence[Shape], input_shape: Shape) -> 
     alive = math.prod(input_shape)
     multiply_adds = 0
     for index, node in enumerate(graph.nodes):
-        place = f"node {index} ({node.operator} {node.name})".replace(" )", ")")
+        place = f"node {index} ({node.operator} {node.name})" if node.name else f"node {index} ({node.operator})"
         _check_attributes(node, place)
         inputs = [shapes[value] for value in node.values]
         for tensor in node.tensors:
@@ -82,15 +82,17 @@ def count_multiply_adds(graph: Graph, shapes: Sequence[Shape], weights: Sequence
     return total
 
 
+_POSITIVE = frozenset({"strides", "dilations", "group", "kernel_shape", "steps"})
+
+
 def _check_attributes(node: Node, place: str) -> None:
     for name, values in node.attributes.items():
         if name == "bounds":
             _check_bounds(values, place)
             continue
-        low = 1 if name in {"strides", "dilations", "group", "kernel_shape", "steps"} else 0
-        for value in values:
-            if not (isinstance(value, int) and low <= value <= MAX_ATTRIBUTE):
-                raise MalformedBundle(f"{place}: {name} = {values}, must be integers in {low}..{MAX_ATTRIBUTE}")
+        low = 1 if name in _POSITIVE else 0
+        if not all(isinstance(value, int) for value in values) or min(values) < low or max(values) > MAX_ATTRIBUTE:
+            raise MalformedBundle(f"{place}: {name} = {values}, must be integers in {low}..{MAX_ATTRIBUTE}")
 
 
 def _check_bounds(bounds: tuple[float, ...], place: str) -> None:

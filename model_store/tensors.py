@@ -164,5 +164,6 @@ def check_codebook(codebook: np.ndarray, place: str) -> None:
         raise MalformedBundle(f"{place}: codebook is {codebook.dtype} of rank {codebook.ndim}, must be float16, rank 1")
     if not 1 <= len(codebook) <= MAX_CODEBOOK_ENTRIES:
         raise BundleTooLarge(f"{place}: codebook of {len(codebook)} entries, must be 1..{MAX_CODEBOOK_ENTRIES}")
-    if not np.isfinite(codebook).all() or not codebook.all() or np.any(codebook[1:] <= codebook[:-1]):
+    rises = (codebook[1:] > codebook[:-1]).all()  # and so holds no NaN, nor an infinity but at an end
+    if not (rises and codebook.all() and math.isfinite(codebook[0]) and math.isfinite(codebook[-1])):
         raise MalformedBundle(f"{place}: codebook must rise strictly, be finite and hold no 0")

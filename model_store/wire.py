@@ -52,6 +52,14 @@ class Reader:
             return byte
         return self._long_varint(field, low, high)
 
+    def small_varints(self, field: str, count: int, high: int) -> tuple[int, ...]:
+        """So many of 0..`high`, which is 127 or more. Most are of one byte: those are read at once."""
+        raw = self._data[self._position : self._position + count].tobytes()
+        if len(raw) == count and raw.isascii():
+            self._position += count
+            return tuple(raw)
+        return tuple(self.varint(field, 0, high) for _ in range(count))
+
     def varints(self, field: str, bounds: Sequence[tuple[int, int]]) -> tuple[int, ...]:
         """One after the other, each within its own bounds. Most are of two or three bytes: those are read here."""
         start, at = self._position, 0

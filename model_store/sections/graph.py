@@ -67,7 +67,7 @@ def _read_attributes(reader: Reader, operator: Operator, index: int) -> dict[str
         if name == "bounds":
             attributes[name] = tuple(reader.float32(field) for _ in range(length))
         else:
-            attributes[name] = tuple(reader.varint(field, 0, MAX_ATTRIBUTE) for _ in range(length))
+            attributes[name] = reader.small_varints(field, length, MAX_ATTRIBUTE)
     return attributes
 
 
@@ -84,6 +84,6 @@ def _read_name(reader: Reader, previous: str, index: int) -> str:
         name = previous[:shared] + raw.decode("ascii")
     except UnicodeDecodeError:
         raise MalformedBundle(f"{reader.place}: name of node {index} is not ASCII") from None
-    if _shared_characters(previous, name) != shared:
+    if shared < min(len(previous), len(name)) and previous[shared] == name[shared]:
         raise MalformedBundle(f"{reader.place}: name of node {index} shares more than {shared} characters, must say so")
     return name

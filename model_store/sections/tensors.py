@@ -87,14 +87,14 @@ def read_tensors(reader: Reader, payload: Reader) -> tuple[int, tuple[CodedTenso
     return lane_log2, tensors
 
 
-_LAYOUTS = frozenset(Layout)
+_LAYOUTS = tuple(Layout)  # of their codes, 0 and on
 
 
 def _read_tensor(reader: Reader, payload: Reader, lane_log2: int, number: int, books: VectorBooks) -> CodedTensor:
     code = reader.byte(f"layout of tensor {number}")
-    if code not in _LAYOUTS:
+    if code >= len(_LAYOUTS):
         raise UnsupportedBundle(f"{reader.place}: layout {code} of tensor {number}, must be 0..{max(Layout)}")
-    layout = Layout(code)
+    layout = _LAYOUTS[code]
     rank = reader.varint(f"rank of tensor {number}", 1, MAX_RANK)
     shape = tuple(reader.varint(f"side {axis} of tensor {number}", 1, MAX_DIMENSION) for axis in range(rank))
     elements = check_shape(shape, f"{reader.place}: tensor {number}")

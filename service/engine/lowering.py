@@ -11,7 +11,7 @@ The step runs where the last operator taken in stood, so everything it reads has
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,34 +59,85 @@ class Step:
         return self.inputs if self.residual is None else (*self.inputs, self.residual)
 
 
+@dataclass(slots=True, eq=False)
+class _Chain:
+    """A step that may still take operators in; its fields are `Step`'s."""
+
+    node: Node
+    inputs: tuple[int, ...]
+    output: int
+    shape: Shape
+    weight: Tensor | None
+    scale: Array | None
+    bias: Array | None
+    residual: int | None = None
+    bounds: tuple[float, float] | None = None
+    normalization: str = ""
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return self.inputs if self.residual is None else (*self.inputs, self.residual)
+
+    def take_in(self, node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> bool:
+        """Take one more operator in, or return False where that cannot be part of the step."""
+        if self.bounds is not None:
+            return False
+        if node.operator == "Relu":
+            self.bounds = (0.0, math.inf)
+        elif node.operator == "Clip":
+            low, high = node.attributes["bounds"]
+            self.bounds = (low, high)
+        elif self.residual is not None:
+            return False
+        elif node.operator == "Add" and shapes[node.values[0]] == shapes[node.values[1]]:
+            (self.residual,) = (value for value in node.values if value != self.output)
+        elif node.operator == "BatchNormalization" and self.scale is None:
+            self._normalize(node, tensors)
+        else:
+            return False
+        self.output = output
+        return True
+
+    def _normalize(self, node: Node, tensors: Sequence[Tensor]) -> None:
+        constants = {role: tensors[tensor].to_dense() for role, tensor in node.tensor_roles()}
+        scale, bias = constants["scale"], constants["bias"]
+        self.bias = bias if self.bias is None else (scale * self.bias + bias).astype(np.float32)
+        self.scale = scale
+        self.normalization = node.name
+
+    def step(self, frees: tuple[int, ...]) -> Step:
+        return Step(
+            self.node, self.inputs, self.output, self.shape, self.weight, self.scale, self.bias, self.residual,
+            self.bounds, self.normalization, frees,
+        )  # fmt: skip
+
+
 def lower(bundle: Bundle) -> tuple[Step, ...]:
     """Steps in execution order; the last one makes the logits."""
     return _free_early(_fuse(bundle.graph, bundle.tensors, bundle.shapes()))
 
 
-def _fuse(graph: Graph, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> list[Step]:
+def _fuse(graph: Graph, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> list[_Chain]:
     readers = Counter(value for node in graph.nodes for value in node.values)
     reader_of = {value: index for index, node in enumerate(graph.nodes) for value in node.values}
-    steps: list[Step] = []
+    chains: list[_Chain] = []
     taken: set[int] = set()
     for index, node in enumerate(graph.nodes):
         if index in taken:
             continue
-        step = _start(node, index + 1, tensors, shapes)
-        while node.operator in _HEADS and readers[step.output] == 1:
-            follower = reader_of[step.output]
-            longer = _take_in(step, graph.nodes[follower], follower + 1, tensors, shapes)
-            if longer is None or follower in taken:
+        chain = _start(node, index + 1, tensors, shapes)
+        while node.operator in _HEADS and readers[chain.output] == 1:
+            follower = reader_of[chain.output]
+            if follower in taken or not chain.take_in(graph.nodes[follower], follower + 1, tensors, shapes):
                 break
             taken.add(follower)
-            step = longer
-        steps.append(step)
-    return sorted(steps, key=lambda step: step.output)
+        chains.append(chain)
+    return sorted(chains, key=lambda chain: chain.output)
 
 
-def _start(node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> Step:
+def _start(node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> _Chain:
     constants = {role: tensors[tensor] for role, tensor in node.tensor_roles()}
-    return Step(
+    return _Chain(
         node,
         node.values,
         output,
@@ -97,39 +148,12 @@ def _start(node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[
     )
 
 
-def _take_in(step: Step, node: Node, output: int, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> Step | None:
-    """The step with one more operator, or None where that cannot be part of it."""
-    if step.bounds is not None:
-        return None
-    if node.operator == "Relu":
-        return replace(step, output=output, bounds=(0.0, math.inf))
-    if node.operator == "Clip":
-        low, high = node.attributes["bounds"]
-        return replace(step, output=output, bounds=(low, high))
-    if step.residual is not None:
-        return None
-    if node.operator == "Add" and shapes[node.values[0]] == shapes[node.values[1]]:
-        (other,) = (value for value in node.values if value != step.output)
-        return replace(step, output=output, residual=other)
-    if node.operator == "BatchNormalization" and step.scale is None:
-        return _normalized(step, node, output, tensors)
-    return None
-
-
-def _normalized(step: Step, node: Node, output: int, tensors: Sequence[Tensor]) -> Step:
-    constants = {role: tensors[tensor].to_dense() for role, tensor in node.tensor_roles()}
-    scale, bias = constants["scale"], constants["bias"]
-    if step.bias is not None:
-        bias = (scale * step.bias + bias).astype(np.float32)
-    return replace(step, output=output, scale=scale, bias=bias, normalization=node.name)
-
-
-def _free_early(steps: list[Step]) -> tuple[Step, ...]:
-    last_reader = {value: position for position, step in enumerate(steps) for value in step.reads}
+def _free_early(chains: list[_Chain]) -> tuple[Step, ...]:
+    last_reader = {value: position for position, chain in enumerate(chains) for value in chain.reads}
     freed: dict[int, list[int]] = {}
     for value, position in last_reader.items():
         freed.setdefault(position, []).append(value)
-    return tuple(replace(step, frees=tuple(freed.get(position, ()))) for position, step in enumerate(steps))
+    return tuple(chain.step(tuple(freed.get(position, ()))) for position, chain in enumerate(chains))
 
 
 class ByteAccount:

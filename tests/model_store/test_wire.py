@@ -55,6 +55,30 @@ def test_varint_refuses_to_end_early(spelling: str) -> None:
         Reader(bytes.fromhex(spelling), "here").varint("count", 0, LARGEST)
 
 
+@given(st.lists(st.integers(0, 1 << 16), max_size=8))
+def test_small_varints_are_what_varints_would_be(values: list[int]) -> None:
+    writer = Writer()
+    for value in values:
+        writer.varint(value)
+    reader = Reader(writer.raw(b"rest").done(), "here")
+    assert reader.small_varints("side", len(values), 1 << 16) == tuple(values)
+    assert reader.take(4, "rest") == b"rest"
+    reader.finish()
+
+
+@pytest.mark.parametrize("spelling", ["", "01", "0102", "010280"])
+def test_small_varints_refuse_to_end_early(spelling: str) -> None:
+    with pytest.raises(TruncatedBundle, match=r"^here: side needs 1 bytes, 0 are left$"):
+        Reader(bytes.fromhex(spelling), "here").small_varints("side", 3, 1 << 16)
+
+
+def test_small_varints_refuse_what_varint_refuses() -> None:
+    with pytest.raises(BundleTooLarge, match=r"^here: side = 65537, must be <= 65536$"):
+        Reader(bytes.fromhex("01818004"), "here").small_varints("side", 2, 1 << 16)
+    with pytest.raises(MalformedBundle, match=r"^here: side is not in its shortest form$"):
+        Reader(bytes.fromhex("018000"), "here").small_varints("side", 2, 1 << 16)
+
+
 def test_varint_holds_both_ends_of_its_range() -> None:
     assert [Reader(bytes([value]), "here").varint("count", 3, 9) for value in (3, 9)] == [3, 9]
     with pytest.raises(BundleTooLarge, match=r"^here: count = 10, must be <= 9$"):
