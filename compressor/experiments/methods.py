@@ -37,7 +37,7 @@ DIGITS_ROUND = replace(DIGITS_SHORT, epochs=10)
 DIGITS_LAST = replace(DIGITS_SHORT, epochs=4, learning_rate=0.002, weight_decay=0.0)
 # Networks of some thousand weights: shifts of one pixel, since they cannot learn those of two.
 DIGITS_STEADY_ROUND = replace(DIGITS_ROUND, augmentation=STEADY)
-DIGITS_STEADY_LAST = replace(DIGITS_LAST, epochs=20, learning_rate=0.004, augmentation=STEADY)
+DIGITS_STEADY_LAST = replace(DIGITS_LAST, epochs=40, learning_rate=0.004, augmentation=STEADY)
 PRM_KINDS = ("filters", "columns", "channels")
 PRM_88 = {  # leaves 10 x 13, 20 x 125, 16 x 130 and 10 x 16 weights
     "filters:conv1": 0.5, "filters:conv2": 0.4, "filters:ip1": 0.032,
@@ -96,7 +96,7 @@ def _digits_prm_weights(name: str, aim: Aim, kept: Mapping[str, float]) -> Exper
     linear layer's inputs; what is left is small, and is trained for many epochs in the same minutes."""
     structure = StructuredRecipe(method="admm", kinds=PRM_KINDS, kept=(*kept.items(), ("*", 1.0)), end=0.5)
     share = ShareRecipe((("*", 32),), entropy_penalty=0.001)
-    remove = RemoveRecipe(80, 0.02, PURIFY_LITTLE)
+    remove = RemoveRecipe(160, 0.02, PURIFY_LITTLE)
     recipe = _recipe(DIGITS_STEADY_ROUND, DIGITS_STEADY_LAST, structure=structure, remove=remove, teacher_views=16)
     return _lenet5(f"prm-{name}", replace(recipe, share=share), aim)
 
