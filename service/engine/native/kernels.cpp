@@ -168,7 +168,7 @@ void total(const float* rows, int64_t count, int64_t step, int64_t pixels, int64
     sums[0] += rest;
 }
 
-constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, kTileVectors, kQuadVectors, kLanes,
+constexpr csrve::Kernels kKernels = {CSRVE_NAME, kWidth, kTileVectors, kQuadVectors, kLanes, kCosts,
                                      tile, copy_rows, pick, affine, map, combine, pool, total};
 
 }  // namespace

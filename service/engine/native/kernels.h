@@ -82,12 +82,23 @@ struct TileJob {
 enum class Map { kClamp, kSigmoid };
 enum class Combine { kAdd, kMultiply };
 
+// Cycles of one core, about: by them the plan compares layouts, tiles and blocks.
+struct Costs {
+    double load;             // of a vector from the first level
+    double straddling_load;  // of one that lies in two cache lines, as it may where it is not aligned
+    double far_load;         // from the second level
+    double entry;            // a weight, its place, the loop
+    double row;              // of a block: the run, its loop
+    double sum;              // a vector of sums, read and written
+};
+
 struct Kernels {
     const char* name;
     int width;         // floats of a vector
     int tile_vectors;  // most accumulators of a tile
     int quad_vectors;  // the same where four output channels share their loads
     int lanes;         // most pictures side by side
+    Costs costs;
     void (*tile)(const TileJob& job);
     // Rows of `count` floats; what lies behind a row's end is copied or overwritten, up to a vector's width.
     void (*copy_rows)(const float* source, int64_t source_step, int64_t rows, int64_t count, float* target,

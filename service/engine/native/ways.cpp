@@ -11,19 +11,11 @@ namespace {
 
 constexpr double kManyShare = 3;  // of batches against single pictures, when the blocks are chosen for both
 
-// Cycles, as measured on Zen 4; other processors differ in the numbers, not in their order.
-constexpr double kLoad = 1.0;            // of a vector from the first level
-constexpr double kStraddlingLoad = 2.0;  // that lies in two cache lines, as all do that are not aligned
-constexpr double kFarLoad = 2.5;         // from the second level
-constexpr double kEntry = 3.5;           // a weight, its place, the loop
-constexpr double kRow = 20.0;            // of a block: the run, its loop
-constexpr double kSum = 4.0;             // a vector of sums, read and written
-
 }  // namespace
 
 Ways::Ways(const Window& window, const Frame& frame, const SparseRows& rows, const Kernels& kernels,
            const std::vector<Layout>& layouts)
-    : window_(window), rows_(rows) {
+    : window_(window), rows_(rows), costs_(kernels.costs) {
     const int most_vectors = rows.quads() ? kernels.quad_vectors : kernels.tile_vectors;
     for (const Layout& layout : layouts) {
         const Walk walk{window.output.height, window.output.width, layout.row, layout.lanes,
@@ -52,15 +44,15 @@ const Way& Ways::cheapest(int64_t block_channels) const {
 double Ways::cycles(const Way& way, int64_t block_channels) const {
     const double entries = static_cast<double>(rows_.entries()), rows = static_cast<double>(rows_.rows());
     const double share = static_cast<double>(rows_.row_channels());
-    const double near = way.layout.aligned() ? kLoad : kStraddlingLoad;
+    const double near = way.layout.aligned() ? costs_.load : costs_.straddling_load;
     const int64_t blocks = Frame::ceiling(window_.input.channels / window_.group, block_channels);
     double cycles = way.layout.copy_cycles(window_);
     for (const Way::Kind& kind : way.kinds) {
         // No tap reads all of a footprint: a quarter more than the first level holds is still near.
         const bool fits = 4 * kind.footprint * block_channels <= first_level_bytes() * 5 / 4;
-        const double load = fits ? near : std::max(near, kFarLoad);
-        const double in_blocks = kRow + (blocks > 1 ? kind.vectors * share * kSum : 0);
-        cycles += kind.count * (entries * (std::max(load, share * kLoad) * kind.vectors + kEntry) +
+        const double load = fits ? near : std::max(near, costs_.far_load);
+        const double in_blocks = costs_.row + (blocks > 1 ? kind.vectors * share * costs_.sum : 0);
+        cycles += kind.count * (entries * (std::max(load, share * costs_.load) * kind.vectors + costs_.entry) +
                                 static_cast<double>(blocks) * rows * in_blocks);
     }
     return cycles;

@@ -20,7 +20,7 @@ struct Way {
     std::vector<Kind> kinds;
 };
 
-// Of one convolution, whose parts must outlive it. Costs are cycles of one core.
+// Of one convolution, whose parts must outlive it.
 class Ways {
   public:
     Ways(const Window& window, const Frame& frame, const SparseRows& rows, const Kernels& kernels,
@@ -39,6 +39,7 @@ class Ways {
 
     const Window& window_;
     const SparseRows& rows_;
+    const Costs& costs_;
     std::vector<Way> ways_;
 };
 
