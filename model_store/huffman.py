@@ -54,12 +54,14 @@ class HuffmanTable:
 
     def lookup(self) -> np.ndarray:
         """uint16 [2**MAX_CODE_LENGTH]: next bits -> symbol << 4 | length."""
-        order = self._canonical_order()
-        entries = np.array([symbol << 4 | length for length, symbol in order], dtype=np.uint16)
-        repeats = [_KRAFT_ONE >> length for length, _ in order]
+        lengths = np.array(self.lengths, dtype=np.uint16)
+        symbols = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]  # in canonical order
+        used = lengths[symbols]
+        entries = symbols.astype(np.uint16) << 4 | used
+        if len(entries) > 1:
+            return np.repeat(entries, _KRAFT_ONE >> used)
         table = np.full(_KRAFT_ONE, NO_SYMBOL << 4 | 1, dtype=np.uint16)
-        filled = np.repeat(entries, repeats)
-        table[: len(filled)] = filled
+        table[: _KRAFT_ONE // 2] = entries
         return table
 
     def coded_bits(self, counts: np.ndarray) -> int:
