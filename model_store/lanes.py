@@ -66,13 +66,12 @@ def decode_streams(
         return []
     for stream, place in zip(streams, places, strict=True):
         check_padding(stream, place)
-    counts = [lane_counts(stream.count, lane_log2) for stream in streams]
-    lanes, ends = locate_lanes(streams, counts)
+    lanes, ends = locate_lanes(streams, lane_log2)
     lookup = np.concatenate([table.lookup() for table in tables])
     symbols, reached = decode_lanes(lanes, b"".join(stream.payload for stream in streams), lookup, threads)
     decoded = np.split(symbols, np.cumsum([stream.count for stream in streams])[:-1])
     if not np.array_equal(reached, ends) or int(symbols.max(initial=0)) == NO_SYMBOL:
-        _say_what_is_wrong(decoded, np.split(reached == ends, np.cumsum([len(mine) for mine in counts])[:-1]), places)
+        _say_what_is_wrong(decoded, np.split(reached == ends, first_lanes(streams)[1:]), places)
     return decoded
 
 
@@ -95,13 +94,24 @@ def check_padding(stream: CodedStream, place: str) -> None:
         raise MalformedBundle(f"{place}: padding bits {stream.payload[-1] & ((1 << padding) - 1):#b}, must be zero")
 
 
-def locate_lanes(streams: Sequence[CodedStream], counts: Sequence[np.ndarray]) -> tuple[Lanes, np.ndarray]:
-    """All lanes in the joined payload, and the bit that each must end at."""
-    bits = [np.array(stream.lane_bits, dtype=np.int64) for stream in streams]
-    bases = np.cumsum([0, *(8 * len(stream.payload) for stream in streams)])
-    ends = np.concatenate([base + np.cumsum(b) for base, b in zip(bases[:-1], bits, strict=True)])
-    tables = np.repeat([stream.table for stream in streams], [len(mine) for mine in counts])
-    return Lanes(ends - np.concatenate(bits), np.concatenate(counts), tables.astype(np.int64)), ends
+def first_lanes(streams: Sequence[CodedStream]) -> np.ndarray:
+    """The number of each stream's first lane, int64 [streams]."""
+    return np.cumsum([0, *(len(stream.lane_bits) for stream in streams[:-1])])
+
+
+def locate_lanes(streams: Sequence[CodedStream], lane_log2: int) -> tuple[Lanes, np.ndarray]:
+    """All lanes in the joined payload, of streams that have some, and the bit int64 [lanes] that each must end at."""
+    size, firsts = 1 << lane_log2, first_lanes(streams)
+    bits = np.array([bits for stream in streams for bits in stream.lane_bits], dtype=np.int64)
+    lanes = [len(stream.lane_bits) for stream in streams]
+    counts = np.full(len(bits), size)
+    counts[firsts + lanes - 1] = [
+        stream.count - size * (count - 1) for stream, count in zip(streams, lanes, strict=True)
+    ]
+    starts = np.cumsum(bits) - bits  # without the padding between streams
+    bases = np.cumsum([0, *(8 * len(stream.payload) for stream in streams[:-1])])
+    starts += np.repeat(bases - starts[firsts], lanes)
+    return Lanes(starts, counts, np.repeat([stream.table for stream in streams], lanes)), starts + bits
 
 
 def payload_size(lane_bits: Sequence[int]) -> int:

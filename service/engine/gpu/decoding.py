@@ -26,7 +26,7 @@ from model_store.contexts import ContextModel
 from model_store.decoder import VectorDecoder, decode_float
 from model_store.errors import MalformedBundle
 from model_store.huffman import NO_SYMBOL
-from model_store.lanes import CodedStream, check_padding, lane_counts, locate_lanes
+from model_store.lanes import CodedStream, check_padding, first_lanes, locate_lanes
 from model_store.tensors import Tensor as StoredTensor
 from service.engine.gpu.lanes import decode_lanes, upload_lookup
 from service.engine.gpu.resident import ResidentTensor
@@ -70,13 +70,12 @@ def _decode_streams(device: torch.device, coded: CodedBundle, pairs: Sequence[tu
     for stream, place in present:
         check_padding(stream, place)
     streams = [stream for stream, _ in present]
-    counts = [lane_counts(stream.count, coded.lane_log2) for stream in streams]
-    lanes, ends = locate_lanes(streams, counts)
+    lanes, ends = locate_lanes(streams, coded.lane_log2)
     payload = b"".join(stream.payload for stream in streams)
     symbols, reached = decode_lanes(lanes, payload, upload_lookup(coded.tables, device))
     parts = symbols.long().split([stream.count for stream in streams])
     largest = torch.stack([part.max() for part in parts]).tolist()
-    mistaken = np.split(reached.cpu().numpy() != ends, np.cumsum([len(mine) for mine in counts])[:-1])
+    mistaken = np.split(reached.cpu().numpy() != ends, first_lanes(streams)[1:])
     for (_, place), wrong, symbol in zip(present, mistaken, largest, strict=True):
         if wrong.any():
             raise MalformedBundle(f"{place}: the codes do not end where their lane ends")
