@@ -17,8 +17,7 @@ files that a crash left are removed by a later `publish` of the same model.
 An alias is a name for a version that can be moved to another one: a file of its own, replaced atomically, so that who
 reads it finds the old version or the new, and who moves one alias cannot undo what another did to the next.
 
-The folder needs a file system that has
-hard links, as every local Linux file system and NFS do.
+The folder needs a file system that has hard links, as every local Linux file system and NFS do.
 """
 
 from collections.abc import Iterator
@@ -27,13 +26,13 @@ from pathlib import Path
 
 from model_store.alias_files import alias_file_name, read_alias, read_aliases, write_alias
 from model_store.bundle import decode_bundle, digest_of
-from model_store.errors import ModelNotFound, StoreUnavailable, VersionExists
+from model_store.errors import ModelNotFound, StoreUnavailable
 from model_store.findings import Finding, verify_root
 from model_store.folder import Folder
 from model_store.interface import StoredBundle
 from model_store.limits import MAX_BUNDLE_BYTES
 from model_store.names import check_alias, check_model_name
-from model_store.version_files import check_number, file_name, is_model, next_number, regular_versions
+from model_store.version_files import check_number, file_name, has_version, is_model, link_version, regular_versions
 
 
 class Store:
@@ -67,7 +66,7 @@ class Store:
     def models(self) -> list[str]:
         """The names of all models that have a version, sorted."""
         with self._opened() as root:
-            return [entry.name for entry in root.entries() if is_model(entry) and _has_version(root, entry.name)]
+            return [entry.name for entry in root.entries() if is_model(entry) and has_version(root, entry.name)]
 
     def versions(self, name: str) -> list[int]:
         """A model's versions, ascending.
@@ -133,7 +132,7 @@ class Store:
         with self._model(name) as folder:
             folder.sweep()
             with folder.staged(name, data) as temporary:
-                number = _link(folder, temporary, data, version)
+                number = link_version(folder, temporary, data, version)
             folder.sync()
         return _stored(name, number, data)
 
@@ -230,36 +229,6 @@ class Store:
                 yield folder
         except FileNotFoundError:
             raise _not_found(name) from None
-
-
-def _link(folder: Folder, temporary: str, data: bytes, version: int | None) -> int:
-    """Link a staged bundle to its version, or to the next free one; return the number.
-
-    Each further turn of the loop means that somebody else published or removed a version meanwhile.
-    """
-    number = version if version is not None else next_number(folder)
-    while True:
-        try:
-            folder.link(temporary, file_name(number))
-        except FileExistsError:
-            if version is None:  # somebody else took the number since it was looked up
-                number = check_number(number + 1)
-                continue
-            try:
-                published = folder.read(file_name(number), MAX_BUNDLE_BYTES)
-            except FileNotFoundError:  # removed since: the number is free again
-                continue
-            if published != data:
-                raise VersionExists(f"{folder.label}{number}: published already, with other bytes") from None
-        return number
-
-
-def _has_version(root: Folder, name: str) -> bool:
-    try:
-        with root.inside(name) as folder:
-            return bool(regular_versions(folder.entries()))
-    except FileNotFoundError:  # removed since it was listed
-        return False
 
 
 def _stored(name: str, version: int, data: bytes) -> StoredBundle:

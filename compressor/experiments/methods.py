@@ -37,7 +37,7 @@ DIGITS_ROUND = replace(DIGITS_SHORT, epochs=10)
 DIGITS_LAST = replace(DIGITS_SHORT, epochs=4, learning_rate=0.002, weight_decay=0.0)
 # Networks of some thousand weights: shifts of one pixel, since they cannot learn those of two.
 DIGITS_STEADY_ROUND = replace(DIGITS_ROUND, augmentation=STEADY)
-DIGITS_STEADY_LAST = replace(DIGITS_LAST, epochs=40, learning_rate=0.004, augmentation=STEADY)
+DIGITS_STEADY_LAST = replace(DIGITS_LAST, epochs=20, learning_rate=0.004, augmentation=STEADY)
 PRM_KINDS = ("filters", "columns", "channels")
 PRM_88 = {  # leaves 10 x 13, 20 x 125, 16 x 130 and 10 x 16 weights
     "filters:conv1": 0.5, "filters:conv2": 0.4, "filters:ip1": 0.032,
@@ -91,13 +91,14 @@ def _digits_prm(name: str, aim: Aim, *kept: float) -> Experiment:
     return _lenet5(f"prm-{name}", recipe, aim)
 
 
-def _digits_prm_weights(name: str, aim: Aim, kept: Mapping[str, float]) -> Experiment:
+def _digits_prm_weights(name: str, aim: Aim, kept: Mapping[str, float], patience: int) -> Experiment:
     """As few weights as can be. Filters go first, so that columns are chosen among the channels that are left, then the
-    linear layer's inputs; what is left is small, and is trained for many epochs in the same minutes."""
+    linear layer's inputs; what is left is small, and is trained for many epochs, `patience` times 80 and 20."""
     structure = StructuredRecipe(method="admm", kinds=PRM_KINDS, kept=(*kept.items(), ("*", 1.0)), end=0.5)
     share = ShareRecipe((("*", 32),), entropy_penalty=0.001)
-    remove = RemoveRecipe(160, 0.02, PURIFY_LITTLE)
-    recipe = _recipe(DIGITS_STEADY_ROUND, DIGITS_STEADY_LAST, structure=structure, remove=remove, teacher_views=16)
+    remove = RemoveRecipe(80 * patience, 0.02, PURIFY_LITTLE)
+    last = replace(DIGITS_STEADY_LAST, epochs=20 * patience)
+    recipe = _recipe(DIGITS_STEADY_ROUND, last, structure=structure, remove=remove, teacher_views=16)
     return _lenet5(f"prm-{name}", replace(recipe, share=share), aim)
 
 
@@ -165,8 +166,8 @@ def _large_prm(network: str, ratio: float, accuracy: float, file_ratio: float, p
 METHODS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
-        _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), PRM_88),
-        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), PRM_232),
+        _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), PRM_88, 2),
+        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), PRM_232, 1),
         _digits_prm("file", Aim("231x, of weights", accuracy=0.99, file_ratio=231), 0.5, 0.42, 0.045),
         _digits_filters("l1", end=0.0),
         _digits_filters("nisp"),
