@@ -17,6 +17,7 @@ from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
 from compressor.networks.weights import weights_digest
 from compressor.operations import multiply_adds_of
+from compressor.pruning.iterative import pruning_rounds
 from compressor.pruning.masks import FixedMasks, nonzero_masks
 from compressor.publication import Publication
 from compressor.recipes import CompressRecipe, Round
@@ -173,13 +174,20 @@ class Compression:
             self.recipe.retrain, epochs=max(1, recipe.epochs), learning_rate=recipe.learning_rate, small_phase=None
         )
 
+        part = dataclasses.asdict(recipe)
+        constraint: Constraint = FixedMasks(nonzero_masks(self.network))
+        if self.recipe.prunes_what_is_left:
+            (last,) = pruning_rounds(self.recipe.prune)
+            constraint = last.go_on(self.network, self._samples)
+            part["prune"] = dataclasses.asdict(self.recipe.prune)
+
         def work(checkpoint: Path) -> None:
             if recipe.epochs:
-                self._train(REMOVE, training, FixedMasks(nonzero_masks(self.network)), checkpoint)
+                self._train(REMOVE, training, constraint, checkpoint)
             else:
                 reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
 
-        self._stage(REMOVE, recipe, work, training if recipe.epochs else None)
+        self._stage(REMOVE, part, work, training if recipe.epochs else None)
 
     def _stage(self, name: str, part: Any, work: Callable[[Path], None], training: TrainRecipe | None = None) -> None:
         inputs = {

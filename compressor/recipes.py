@@ -34,7 +34,8 @@ class CompressRecipe:
     write scale and bias in `scale_bits` and the shared weights by `coder`.
 
     Instead of single weights (`prune`, whose method is then `none`), whole groups of them may go (`structure`), or all
-    of a layer take two or three values (`quantize`). Sharing may be of single values or of whole `vectors`.
+    of a layer take two or three values (`quantize`). Groups may go first and single weights after them, while what
+    removal leaves is trained (`prunes_what_is_left`). Sharing may be of single values or of whole `vectors`.
 
     The teacher of both trainings is the dense network itself; their `teacher_share` says how much it counts. It sees
     every batch, or (`teacher_views`, above 0) so many views of every picture beforehand, between which training draws.
@@ -64,7 +65,10 @@ class CompressRecipe:
             raise RecipeError(f"coder = {self.coder!r}, must be one of {', '.join(get_args(CodingChoice))}")
         ways = {"prune": self.prune.method != "none", "structure": self.structure, "quantize": self.quantize}
         asked = [name for name, way in ways.items() if way]
-        if len(asked) > 1:
+        if asked == ["prune", "structure"]:
+            if self.prune.method != "gradual" or not self.remove or not self.remove.epochs:
+                raise RecipeError("prune and structure: must be gradual, with epochs of training after removal")
+        elif len(asked) > 1:
             raise RecipeError(f"{' and '.join(asked)}: must be one of them alone")
         self._check_views()
         for name in ("seed", "holdout"):
@@ -94,6 +98,11 @@ class CompressRecipe:
             yield QuantizeRound("quantize", self.quantize)
         else:
             yield from pruning_rounds(self.prune)
+
+    @property
+    def prunes_what_is_left(self) -> bool:
+        """Whether single weights go after whole groups."""
+        return self.structure is not None and self.prune.method != "none"
 
     @property
     def seed(self) -> int:

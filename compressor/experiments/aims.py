@@ -99,8 +99,7 @@ def method_of(record: Fields) -> str:
         parts.append(recipe["structure"]["method"])
     elif recipe.get("quantize"):
         parts.append(recipe["quantize"]["method"])
-    else:
-        parts += _PRUNING.get(recipe.get("prune", {}).get("method"), [])
+    parts += _PRUNING.get(recipe.get("prune", {}).get("method"), [])
     if recipe.get("vectors"):
         parts.append(recipe["vectors"]["method"])
     return " + ".join(parts) or "sharing alone"

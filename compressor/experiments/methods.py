@@ -37,19 +37,17 @@ DIGITS_ROUND = replace(DIGITS_SHORT, epochs=10)
 DIGITS_LAST = replace(DIGITS_SHORT, epochs=4, learning_rate=0.002, weight_decay=0.0)
 # Networks of some thousand weights: shifts of one pixel, since they cannot learn those of two.
 DIGITS_STEADY_ROUND = replace(DIGITS_ROUND, augmentation=STEADY)
-DIGITS_STEADY_LAST = replace(DIGITS_LAST, epochs=20, learning_rate=0.004, augmentation=STEADY)
+DIGITS_STEADY_LAST = replace(DIGITS_LAST, epochs=40, learning_rate=0.004, augmentation=STEADY)
 PRM_KINDS = ("filters", "columns", "channels")
 PRM_88 = {  # leaves 10 x 13, 20 x 125, 16 x 130 and 10 x 16 weights
     "filters:conv1": 0.5, "filters:conv2": 0.4, "filters:ip1": 0.032,
     "columns:conv1": 0.52, "columns:conv2": 0.25, "channels:ip1": 0.1625,
 }  # fmt: skip
-PRM_232 = {  # leaves 6 x 11, 13 x 66, 10 x 80 and 10 x 10
-    "filters:conv1": 0.3, "filters:conv2": 0.26, "filters:ip1": 0.02,
-    "columns:conv1": 0.44, "columns:conv2": 0.132, "channels:ip1": 0.1,
-}  # fmt: skip
 PURIFY_LITTLE = PurifyRecipe(0.01, 0.5, 0.05, 0.05)
 SIXTEEN = ShareRecipe((("*", 16),), entropy_penalty=0.008)
 NO_PRUNING = PruneRecipe(method="none")
+# Of the 10,530 weights that PRM_88 leaves room for, 1,856 stay.
+PRM_232 = PruneRecipe(sparsity=0.8237, score="lamp", begin=0.05)
 BLOCK_FILTERS = (("*conv2", 1.0), ("first", 1.0), ("last", 1.0))  # conv1 of a block: its filters are read by conv2 only
 
 # Li et al. 2017 (arXiv 1608.08710), table 1 and section 4.2: layers 16, 20, 38 and 54, then 18 and 34 too, stay whole.
@@ -91,15 +89,14 @@ def _digits_prm(name: str, aim: Aim, *kept: float) -> Experiment:
     return _lenet5(f"prm-{name}", recipe, aim)
 
 
-def _digits_prm_weights(name: str, aim: Aim, kept: Mapping[str, float], patience: int) -> Experiment:
-    """As few weights as can be. Filters go first, so that columns are chosen among the channels that are left, then the
-    linear layer's inputs; what is left is small, and is trained for many epochs, `patience` times 80 and 20."""
+def _digits_prm_weights(name: str, aim: Aim, kept: Mapping[str, float], prune: PruneRecipe) -> Experiment:
+    """As few weights as can be, in groups and then, where `prune` says so, singly. Filters go first, so that columns
+    are chosen among the channels that are left, then the linear layer's inputs; what is left trains for many epochs."""
     structure = StructuredRecipe(method="admm", kinds=PRM_KINDS, kept=(*kept.items(), ("*", 1.0)), end=0.5)
     share = ShareRecipe((("*", 32),), entropy_penalty=0.001)
-    remove = RemoveRecipe(80 * patience, 0.02, PURIFY_LITTLE)
-    last = replace(DIGITS_STEADY_LAST, epochs=20 * patience)
-    recipe = _recipe(DIGITS_STEADY_ROUND, last, structure=structure, remove=remove, teacher_views=16)
-    return _lenet5(f"prm-{name}", replace(recipe, share=share), aim)
+    remove = RemoveRecipe(160, 0.02, PURIFY_LITTLE)
+    recipe = _recipe(DIGITS_STEADY_ROUND, DIGITS_STEADY_LAST, structure=structure, remove=remove, teacher_views=16)
+    return _lenet5(f"prm-{name}", replace(recipe, share=share, prune=prune), aim)
 
 
 def _prm_recipe(
@@ -166,8 +163,8 @@ def _large_prm(network: str, ratio: float, accuracy: float, file_ratio: float, p
 METHODS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
-        _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), PRM_88, 2),
-        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), PRM_232, 1),
+        _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), PRM_88, NO_PRUNING),
+        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), PRM_88, PRM_232),
         _digits_prm("file", Aim("231x, of weights", accuracy=0.99, file_ratio=231), 0.5, 0.42, 0.045),
         _digits_filters("l1", end=0.0),
         _digits_filters("nisp"),

@@ -7,7 +7,7 @@ from torch import nn
 
 from compressor.pruning.costs import output_pixels
 from compressor.pruning.magnitude import CubicSchedule, GradualPruning
-from compressor.pruning.masks import FixedMasks, apply_masks, prunable_parameters
+from compressor.pruning.masks import FixedMasks, Masks, apply_masks, nonzero_masks, prunable_parameters, sparsity_of
 from compressor.pruning.recipe import PruneRecipe
 from compressor.pruning.scores import SCORES
 from compressor.pruning.threshold import threshold_masks
@@ -23,25 +23,32 @@ class PruningRound:
     recipe: PruneRecipe
     quality_scale: float = 1.0
 
+    def go_on(self, network: nn.Module, samples: Samples) -> Constraint:
+        """Set up the gradual schedule for a network of which something was pruned before: that stays zero."""
+        return self._gradual(network, samples, nonzero_masks(network))
+
     def begin(self, network: nn.Module, samples: Samples) -> Constraint:
         """Prune by the threshold now, or set up the gradual schedule; the weights stay on their device."""
         recipe = self.recipe
         if recipe.method == "none":
             return Unconstrained()
         if recipe.method == "gradual":
-            schedule = CubicSchedule(recipe.sparsity, recipe.begin, recipe.end)
-            score = SCORES[recipe.score]
-            return GradualPruning(
-                network,
-                schedule,
-                refresh_steps=recipe.refresh_steps,
-                floors=recipe.floors,
-                score=score,
-                pixels=output_pixels(network, samples.input_shape) if score.wants_pixels else None,
-            )
+            return self._gradual(network, samples, None)
         masks = threshold_masks(network, recipe.quality, self.quality_scale)
         apply_masks(dict(prunable_parameters(network)), masks)
         return FixedMasks(masks)
+
+    def _gradual(self, network: nn.Module, samples: Samples, within: Masks | None) -> GradualPruning:
+        recipe, score = self.recipe, SCORES[self.recipe.score]
+        return GradualPruning(
+            network,
+            CubicSchedule(recipe.sparsity, recipe.begin, recipe.end, sparsity_of(within) if within else 0.0),
+            refresh_steps=recipe.refresh_steps,
+            floors=recipe.floors,
+            score=score,
+            pixels=output_pixels(network, samples.input_shape) if score.wants_pixels else None,
+            within=within,
+        )
 
 
 def pruning_rounds(recipe: PruneRecipe) -> Iterator[PruningRound]:

@@ -8,22 +8,25 @@ from torch import Tensor, nn
 
 from compressor.errors import RecipeError
 from compressor.layer_rules import LayerRules, resolve_rules
-from compressor.pruning.masks import apply_masks, layer_of, prunable_parameters, sparsity_of
+from compressor.pruning.masks import Masks, apply_masks, layer_of, prunable_parameters, sparsity_of
 from compressor.pruning.scores import SCORES, Score, masks_by_score
 
 
 @dataclass(frozen=True, slots=True)
 class CubicSchedule:
-    """s(t) = final * (1 - (1 - t')^3), t' rising from 0 to 1 between `begin` and `end` (Zhu and Gupta 2017).
+    """s(t) = initial + (final - initial) * (1 - (1 - t')^3), t' rising from 0 to 1 between `begin` and `end` (Zhu and
+    Gupta 2017).
 
     Attributes:
         final: the sparsity (0..1) reached at `end`.
         begin, end: shares (0..1) of the training run.
+        initial: the sparsity before.
     """
 
     final: float
     begin: float
     end: float
+    initial: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.final < 1 or not 0 <= self.begin < self.end <= 0.99:
@@ -31,11 +34,13 @@ class CubicSchedule:
                 f"schedule: sparsity {self.final} from {self.begin} to {self.end}, must be 0 <= sparsity < 1, "
                 "0 <= begin < end <= 0.99"
             )
+        if not 0 <= self.initial <= self.final:
+            raise RecipeError(f"schedule: sparsity {self.final}, must be at least the {self.initial} that there is")
 
     def sparsity_at(self, progress: float) -> float:
         """The sparsity after `progress` (0..1) of the run."""
         share = min(max((progress - self.begin) / (self.end - self.begin), 0.0), 1.0)
-        return self.final * (1 - (1 - share) ** 3)
+        return self.initial + (self.final - self.initial) * (1 - (1 - share) ** 3)
 
 
 class GradualPruning:
@@ -48,6 +53,7 @@ class GradualPruning:
     Args:
         score: where it depends on a layer's density, on the one that the mask before this one left.
         pixels: output pixels of each weight's layer, for a score that wants them.
+        within: what may have weights at all; the rest stays zero.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class GradualPruning:
         floors: LayerRules = (("*", 0.0),),
         score: Score = SCORES["magnitude"],
         pixels: Mapping[str, int] | None = None,
+        within: Masks | None = None,
     ) -> None:
         weights = prunable_parameters(network)
         by_layer = resolve_rules(floors, [layer_of(name) for name in weights])
@@ -68,7 +75,11 @@ class GradualPruning:
         self.pixels = pixels or {}
         self.floors = {name: by_layer[layer_of(name)] for name in weights}
         _check_floors(self.floors, {name: weight.numel() for name, weight in weights.items()}, schedule.final)
-        self.masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
+        self.within = within or {}
+        self.masks = {
+            name: self.within.get(name, torch.ones_like(weight, dtype=torch.bool)).clone()
+            for name, weight in weights.items()
+        }
         self.latent = {name: weight.detach().clone() for name, weight in weights.items()}
         self.steps = 0
         self.frozen = False
@@ -91,6 +102,7 @@ class GradualPruning:
         if not self.frozen:
             for name, weight in weights.items():
                 self.latent[name].copy_(weight)
+            apply_masks(self.latent, self.within)
             self._refresh(progress)
             self.steps += 1
         apply_masks(weights, self.masks)
@@ -102,7 +114,8 @@ class GradualPruning:
                 name: self.score.of(weight, float(self.masks[name].double().mean()), self.pixels.get(name, 1))
                 for name, weight in self.latent.items()
             }
-            self.masks = masks_by_score(scores, self.schedule.sparsity_at(progress), self.floors)
+            masks = masks_by_score(scores, self.schedule.sparsity_at(progress), self.floors)
+            self.masks = {name: mask & self.within.get(name, mask) for name, mask in masks.items()}
         if ended:
             self.frozen, self.latent = True, {}
 

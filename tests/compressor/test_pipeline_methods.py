@@ -15,6 +15,7 @@ from compressor.pruning.recipe import PruneRecipe
 from compressor.quantization.recipe import METHODS as QUANTIZATIONS
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import CompressRecipe
+from compressor.removal.recipe import RemoveRecipe
 from compressor.sharing.recipe import ShareRecipe
 from compressor.structured.recipe import METHODS as STRUCTURES
 from compressor.structured.recipe import StructuredRecipe
@@ -153,6 +154,20 @@ def test_pruned_kernels_stay_empty_among_vectors(dense: dict[str, torch.Tensor],
     bundle = published(dense, tmp_path, recipe)
     (vectors,) = (tensor for tensor in bundle.tensors if isinstance(tensor, VectorTensor))
     assert int((np.abs(vectors.to_dense()).reshape(8, -1).sum(1) > 0).sum()) == 4
+
+
+def test_single_weights_go_after_whole_filters_and_none_comes_back(
+    dense: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    structure = StructuredRecipe("l1", kept=(("last", 1.0), ("*", 0.5)), end=0.0)
+    recipe = dataclasses.replace(
+        NOTHING_PRUNED, structure=structure, remove=RemoveRecipe(epochs=4),
+        prune=PruneRecipe(sparsity=0.6, refresh_steps=2, floors=(("*", 0.05),)),
+    )  # fmt: skip
+    bundle = published(dense, tmp_path, recipe)
+    assert bundle.sparsity == pytest.approx(0.6, abs=0.01)
+    assert bundle.shapes()[1][0] == 3  # of 6 filters: they are gone, not empty
+    assert list(bundle.provenance["stages"]) == ["centroids", "decoded", "dense", "prune-filters", "remove", "share"]
 
 
 def test_two_methods_at_once_are_refused() -> None:

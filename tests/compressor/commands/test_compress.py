@@ -167,7 +167,14 @@ def test_a_teacher_is_asked_beforehand_where_the_views_are_given() -> None:
         (("--codebook-size", "2.5"), "codebook_sizes: (('*', 2.5),), must be whole numbers"),
         (("--teacher-share", "2"), "teacher_share = 2.0, must be in 0.0..1.0"),
         (("--centroid-epochs", "0"), "epochs = 0, must be in 1..100000"),
-        (("--structure", "l1", "--method", "gradual"), "prune and structure: must be one of them alone"),
+        (
+            ("--structure", "l1", "--method", "gradual"),
+            "prune and structure: must be gradual, with epochs of training after removal",
+        ),
+        (
+            ("--structure", "l1", "--method", "threshold", "--remove", "--remove-epochs", "3"),
+            "prune and structure: must be gradual, with epochs of training after removal",
+        ),
         (("--structure", "l1", "--quantize", "twn"), "structure and quantize: must be one of them alone"),
         (("--structure-end", "0.1"), "--structure: must be given with its options (end)"),
         (("--quantize-scale-rate", "0.1"), "--quantize: must be given with its options (scale_learning_rate)"),

@@ -99,6 +99,30 @@ def test_a_masked_weight_that_grows_comes_back_before_the_mask_is_fixed() -> Non
     assert constraint.latent["weight"].tolist() == [[4.0, 0.0]]
 
 
+def test_what_was_pruned_before_never_comes_back_however_it_would_grow() -> None:
+    layer = one_layer(0.0, -3.0, 2.0, 0.5)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    within = {"weight": torch.tensor([[False, True, True, True]])}
+    constraint = GradualPruning(layer, CubicSchedule(0.5, 0.0, 0.6, 0.25), refresh_steps=1, within=within)
+    step(constraint, layer, optimizer, 0.0)  # all move by 0.5, the first one too
+    assert layer.weight.tolist() == [[0.0, -2.5, 2.5, 1.0]]
+    assert constraint.sparsity == 0.25
+    step(constraint, layer, optimizer, 0.6)  # by -1
+    assert layer.weight.tolist() == [[0.0, -3.5, 1.5, 0.0]]
+    for _ in range(3):
+        step(constraint, layer, optimizer, 0.9)
+    assert layer.weight[0, 0] == 0
+
+
+def test_a_schedule_begins_at_the_sparsity_that_there_is() -> None:
+    schedule = CubicSchedule(0.9, 0.1, 0.5, 0.6)
+    assert schedule.sparsity_at(0.05) == 0.6
+    assert schedule.sparsity_at(0.3) == pytest.approx(0.9 - 0.3 * 0.5**3)
+    assert schedule.sparsity_at(0.5) == pytest.approx(0.9)
+    with pytest.raises(RecipeError, match=r"^schedule: sparsity 0.5, must be at least the 0.6 that there is$"):
+        CubicSchedule(0.5, 0.1, 0.5, 0.6)
+
+
 def test_latent_weights_move_by_the_gradient_at_the_masked_point() -> None:
     layer = one_layer(0.5, 2.0, -0.25, 4.0)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.0625)
