@@ -4,6 +4,7 @@ A stream of n symbols has ceil(n / S) lanes of S symbols (the last may be shorte
 most significant bit first, and zero bits up to the next byte. S is a power of two, one for the whole bundle.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,10 +70,16 @@ def decode_streams(
     lanes, ends = locate_lanes(streams, lane_log2)
     lookup = np.concatenate([table.lookup() for table in tables])
     symbols, reached = decode_lanes(lanes, b"".join(stream.payload for stream in streams), lookup, threads)
-    decoded = np.split(symbols, np.cumsum([stream.count for stream in streams])[:-1])
+    decoded = split_by(symbols, [stream.count for stream in streams])
     if not np.array_equal(reached, ends) or int(symbols.max(initial=0)) == NO_SYMBOL:
-        _say_what_is_wrong(decoded, np.split(reached == ends, first_lanes(streams)[1:]), places)
+        _say_what_is_wrong(decoded, split_by(reached == ends, [len(stream.lane_bits) for stream in streams]), places)
     return decoded
+
+
+def split_by(array: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
+    """Views of so many elements each, one after the other."""
+    ends = itertools.accumulate(counts)
+    return [array[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
 def _say_what_is_wrong(decoded: Sequence[np.ndarray], ended: Sequence[np.ndarray], places: Sequence[str]) -> None:
@@ -94,16 +101,12 @@ def check_padding(stream: CodedStream, place: str) -> None:
         raise MalformedBundle(f"{place}: padding bits {stream.payload[-1] & ((1 << padding) - 1):#b}, must be zero")
 
 
-def first_lanes(streams: Sequence[CodedStream]) -> np.ndarray:
-    """The number of each stream's first lane, int64 [streams]."""
-    return np.cumsum([0, *(len(stream.lane_bits) for stream in streams[:-1])])
-
-
 def locate_lanes(streams: Sequence[CodedStream], lane_log2: int) -> tuple[Lanes, np.ndarray]:
     """All lanes in the joined payload, of streams that have some, and the bit int64 [lanes] that each must end at."""
-    size, firsts = 1 << lane_log2, first_lanes(streams)
+    size = 1 << lane_log2
     bits = np.array([bits for stream in streams for bits in stream.lane_bits], dtype=np.int64)
     lanes = [len(stream.lane_bits) for stream in streams]
+    firsts = np.cumsum([0, *lanes[:-1]])
     counts = np.full(len(bits), size)
     counts[firsts + lanes - 1] = [
         stream.count - size * (count - 1) for stream, count in zip(streams, lanes, strict=True)

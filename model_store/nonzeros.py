@@ -8,6 +8,7 @@ import numpy as np
 
 from model_store.coded import Layout
 from model_store.gaps import decode_gaps
+from model_store.lanes import split_by
 from model_store.layout import row_major_positions
 from model_store.lock_step import threads_for
 
@@ -52,9 +53,8 @@ def place_nonzeros(tensors: Sequence[SparseSymbols], threads: int = 1) -> list[P
     if _place is None:
         return [None] * len(tensors)
     counts = [len(tensor.values) for tensor in tensors]
-    ends = np.cumsum(counts)[:-1]
     # One large array comes in large pages, which are soon had.
-    rooms = (np.split(np.empty(sum(counts), dtype=kind), ends)[: len(tensors)] for kind in (np.int64, np.uint16))
+    rooms = (split_by(np.empty(sum(counts), dtype=kind), counts) for kind in (np.int64, np.uint16))
     placed = list(zip(*rooms, strict=True))
     suited = [at for at, tensor in enumerate(tensors) if tensor.shape[0] <= _COUNTED_ROWS]
     symbols = sum(len(tensor.gaps) for tensor in tensors)

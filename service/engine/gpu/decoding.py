@@ -26,7 +26,7 @@ from model_store.contexts import ContextModel
 from model_store.decoder import VectorDecoder, decode_float
 from model_store.errors import MalformedBundle
 from model_store.huffman import NO_SYMBOL
-from model_store.lanes import CodedStream, check_padding, first_lanes, locate_lanes
+from model_store.lanes import CodedStream, check_padding, locate_lanes, split_by
 from model_store.tensors import Tensor as StoredTensor
 from service.engine.gpu.lanes import decode_lanes, upload_lookup
 from service.engine.gpu.resident import ResidentTensor
@@ -75,7 +75,7 @@ def _decode_streams(device: torch.device, coded: CodedBundle, pairs: Sequence[tu
     symbols, reached = decode_lanes(lanes, payload, upload_lookup(coded.tables, device))
     parts = symbols.long().split([stream.count for stream in streams])
     largest = torch.stack([part.max() for part in parts]).tolist()
-    mistaken = np.split(reached.cpu().numpy() != ends, first_lanes(streams)[1:])
+    mistaken = split_by(reached.cpu().numpy() != ends, [len(stream.lane_bits) for stream in streams])
     for (_, place), wrong, symbol in zip(present, mistaken, largest, strict=True):
         if wrong.any():
             raise MalformedBundle(f"{place}: the codes do not end where their lane ends")
