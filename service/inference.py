@@ -16,30 +16,18 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from service.engine import Plan
 from service.engine.plan import Array, GatheringPlan
 from service.errors import Draining, InferenceFailed, Overloaded
 from service.lanes import Lane, Lanes
 from service.logs import log
-from service.runs import Outcome, Run, Ticket, mean_picture_s, run_batch
+from service.runs import Outcome, Ticket, mean_picture_s, run_batch
+from service.spans import Spans, record_batch
 
 MAX_RETRY_AFTER_S = 60
 MAX_HELP_S = 0.001  # that the event loop may spend on a picture
-
-
-class Spans(Protocol):
-    """Who is told of every batch, once it was answered; see `service.tracing`."""
-
-    def ask(self) -> object:
-        """Called where a picture begins to wait; `record` gets what this returns."""
-
-    def record(
-        self, engine: str, members: Sequence[tuple[object, Outcome | None]], began_s: float, ended_s: float
-    ) -> None:
-        """Called after a batch, by the engine's thread."""
 
 
 _Taken = tuple[Lane[Ticket], list[Ticket]]
@@ -219,7 +207,7 @@ class InferenceQueue:
             self._lanes.finish(lane, mean_picture_s(runs))
             self._wake()
         if self._spans is not None:
-            _record(self._spans, lane.plan, runs, began_s)
+            record_batch(self._spans, lane.plan, runs, began_s)
         return True
 
     def _wake(self) -> None:
@@ -244,16 +232,6 @@ class InferenceQueue:
 
 def _is_shortly_done(lane: Lane[Ticket]) -> bool:
     return isinstance(lane.plan, GatheringPlan) and lane.picture_s <= MAX_HELP_S
-
-
-def _record(spans: Spans, plan: Plan, runs: Sequence[Run], began_s: float) -> None:
-    members = [
-        (ticket.asked, outcome) for run in runs for ticket, outcome in zip(run.tickets, run.outcomes(), strict=True)
-    ]
-    try:
-        spans.record(plan.name, members, began_s, time.perf_counter())
-    except Exception as error:  # the worker must go on
-        log("crash", {"during": "tracing"}, logging.ERROR, error)
 
 
 def engine_failed() -> InferenceFailed:
