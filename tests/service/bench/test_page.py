@@ -106,6 +106,6 @@ def test_text_is_aligned_and_has_no_trailing_spaces() -> None:
     assert not [line for line in lines if line != line.rstrip()]
 
 
-@pytest.mark.skipif(not (DOCS / "benchmarks.json").exists(), reason="no run has been recorded")
-def test_the_recorded_page_is_what_its_run_makes_of_it() -> None:
-    assert (DOCS / "benchmarks.md").read_text() == render_page(load_report(DOCS / "benchmarks.json"))
+@pytest.mark.parametrize("run", sorted(path.stem for path in DOCS.glob("benchmarks*.json")))
+def test_a_recorded_page_is_what_its_run_makes_of_it(run: str) -> None:
+    assert (DOCS / f"{run}.md").read_text() == render_page(load_report(DOCS / f"{run}.json"))
