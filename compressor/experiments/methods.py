@@ -1,7 +1,6 @@
 """The experiments of the other methods: structure, quantization, low rank; each against a published row where there is
 one."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -89,12 +88,12 @@ def _digits_prm(name: str, aim: Aim, *kept: float) -> Experiment:
     return _lenet5(f"prm-{name}", recipe, aim)
 
 
-def _digits_prm_weights(name: str, aim: Aim, kept: Mapping[str, float], prune: PruneRecipe) -> Experiment:
+def _digits_prm_weights(name: str, aim: Aim, epochs: int, rate: float, prune: PruneRecipe) -> Experiment:
     """As few weights as can be, in groups and then, where `prune` says so, singly. Filters go first, so that columns
-    are chosen among the channels that are left, then the linear layer's inputs; what is left trains for many epochs."""
-    structure = StructuredRecipe(method="admm", kinds=PRM_KINDS, kept=(*kept.items(), ("*", 1.0)), end=0.5)
+    are chosen among the channels that are left, then the linear layer's inputs; what is left trains for `epochs`."""
+    structure = StructuredRecipe(method="admm", kinds=PRM_KINDS, kept=(*PRM_88.items(), ("*", 1.0)), end=0.5)
     share = ShareRecipe((("*", 32),), entropy_penalty=0.001)
-    remove = RemoveRecipe(160, 0.02, PURIFY_LITTLE)
+    remove = RemoveRecipe(epochs, rate, PURIFY_LITTLE)
     recipe = _recipe(DIGITS_STEADY_ROUND, DIGITS_STEADY_LAST, structure=structure, remove=remove, teacher_views=16)
     return _lenet5(f"prm-{name}", replace(recipe, share=share, prune=prune), aim)
 
@@ -163,8 +162,8 @@ def _large_prm(network: str, ratio: float, accuracy: float, file_ratio: float, p
 METHODS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
-        _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), PRM_88, NO_PRUNING),
-        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), PRM_88, PRM_232),
+        _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), 160, 0.02, NO_PRUNING),
+        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), 120, 0.01, PRM_232),
         _digits_prm("file", Aim("231x, of weights", accuracy=0.99, file_ratio=231), 0.5, 0.42, 0.045),
         _digits_filters("l1", end=0.0),
         _digits_filters("nisp"),
