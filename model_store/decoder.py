@@ -124,8 +124,7 @@ def decode_float(tensor: CodedFloat, place: str) -> FloatTensor | AffineTensor:
     """
     if tensor.layout is Layout.AFFINE8:
         return decode_affine(tensor.payload, tensor.shape, place)
-    values = np.frombuffer(tensor.payload, dtype="<f2").astype(np.float16, copy=False).reshape(tensor.shape)
-    try:
-        return FloatTensor(values)
-    except MalformedBundle:
-        raise MalformedBundle(f"{place}: a value is not finite, must be") from None
+    values = np.frombuffer(tensor.payload, dtype="<f2").astype(np.float16, copy=False)
+    if not np.isfinite(values).all():
+        raise MalformedBundle(f"{place}: a value is not finite, must be")
+    return FloatTensor.checked(values.reshape(tensor.shape))
