@@ -38,7 +38,9 @@ _NUMBERS = {
 
 def add_methods(parser: argparse.ArgumentParser) -> None:
     """Three groups of options; each is None where it is not given."""
-    group = parser.add_argument_group("structure: whole filters, channels or columns go, instead of single weights or before them")
+    group = parser.add_argument_group(
+        "structure: whole filters, channels or columns go, instead of single weights or before them"
+    )
     group.add_argument("--structure", choices=STRUCTURES, help="how they are found")
     group.add_argument("--structure-kinds", help="filters, channels or columns; one round for each, commas between")
     group.add_argument("--structure-kept", help="share of each layer that stays: first=1,columns:conv2=0.3,*=0.5")
