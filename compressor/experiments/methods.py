@@ -163,7 +163,7 @@ METHODS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         _digits_prm_weights("88x", _prm(87.93, 0.991, 0.9906), 160, 0.02, NO_PRUNING),
-        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), 120, 0.004, PRM_232),
+        _digits_prm_weights("232x", _prm(231.82, 0.989, 0.9848), 80, 0.004, PRM_232),
         _digits_prm("file", Aim("231x, of weights", accuracy=0.99, file_ratio=231), 0.5, 0.42, 0.045),
         _digits_filters("l1", end=0.0),
         _digits_filters("nisp"),
