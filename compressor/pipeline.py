@@ -175,19 +175,23 @@ class Compression:
         )
 
         part = dataclasses.asdict(recipe)
-        constraint: Constraint = FixedMasks(nonzero_masks(self.network))
         if self.recipe.prunes_what_is_left:
-            (last,) = pruning_rounds(self.recipe.prune)
-            constraint = last.go_on(self.network, self._samples)
             part["prune"] = dataclasses.asdict(self.recipe.prune)
 
         def work(checkpoint: Path) -> None:
             if recipe.epochs:
-                self._train(REMOVE, training, constraint, checkpoint)
+                self._train(REMOVE, training, self._within_what_is_left(), checkpoint)
             else:
                 reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
 
         self._stage(REMOVE, part, work, training if recipe.epochs else None)
+
+    def _within_what_is_left(self) -> Constraint:
+        """What is zero stays zero, and more goes where the recipe says so."""
+        if not self.recipe.prunes_what_is_left:
+            return FixedMasks(nonzero_masks(self.network))
+        (pruning,) = pruning_rounds(self.recipe.prune)
+        return pruning.go_on(self.network, self._samples)
 
     def _stage(self, name: str, part: Any, work: Callable[[Path], None], training: TrainRecipe | None = None) -> None:
         inputs = {

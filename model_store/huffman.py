@@ -46,7 +46,8 @@ class HuffmanTable:
         """symbol -> its code."""
         codes: dict[int, bitarray] = {}
         code, previous = 0, 0
-        for length, symbol in self._canonical_order():
+        for symbol in self._canonical_order().tolist():
+            length = self.lengths[symbol]
             code <<= length - previous
             codes[symbol] = frozenbitarray(int2ba(code, length))
             code, previous = code + 1, length
@@ -54,9 +55,8 @@ class HuffmanTable:
 
     def lookup(self) -> np.ndarray:
         """uint16 [2**MAX_CODE_LENGTH]: next bits -> symbol << 4 | length."""
-        lengths = np.array(self.lengths, dtype=np.uint16)
-        symbols = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]  # in canonical order
-        used = lengths[symbols]
+        symbols = self._canonical_order()
+        used = np.array(self.lengths, dtype=np.uint16)[symbols]
         entries = symbols.astype(np.uint16) << 4 | used
         if len(entries) > 1:
             return np.repeat(entries, _KRAFT_ONE >> used)
@@ -68,8 +68,10 @@ class HuffmanTable:
         """Bits that symbols of these counts take; every counted symbol must have a code."""
         return int(np.dot(counts[: len(self.lengths)], np.array(self.lengths[: len(counts)], dtype=np.int64)))
 
-    def _canonical_order(self) -> list[tuple[int, int]]:
-        return sorted((length, symbol) for symbol, length in enumerate(self.lengths) if length)
+    def _canonical_order(self) -> np.ndarray:
+        """The symbols that have a code."""
+        lengths = np.array(self.lengths, dtype=np.uint16)
+        return np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
 
 
 def fit_table(counts: np.ndarray) -> HuffmanTable:

@@ -32,11 +32,11 @@ class CodedStream:
     payload: bytes
 
 
-def lane_counts(count: int, lane_log2: int) -> np.ndarray:
-    """Symbols of each lane, int64 [lanes], of a stream of `count` symbols."""
+def lane_counts(count: int, lane_log2: int) -> list[int]:
+    """Symbols of each lane of a stream of `count` symbols."""
     size = 1 << lane_log2
     full, rest = divmod(count, size)
-    return np.array([size] * full + [rest] * (rest > 0), dtype=np.int64)
+    return [size] * full + [rest] * (rest > 0)
 
 
 def encode_stream(symbols: np.ndarray, index: int, table: HuffmanTable, lane_log2: int) -> CodedStream:
@@ -103,14 +103,10 @@ def check_padding(stream: CodedStream, place: str) -> None:
 
 def locate_lanes(streams: Sequence[CodedStream], lane_log2: int) -> tuple[Lanes, np.ndarray]:
     """All lanes in the joined payload, of streams that have some, and the bit int64 [lanes] that each must end at."""
-    size = 1 << lane_log2
+    counts = np.array([count for stream in streams for count in lane_counts(stream.count, lane_log2)], dtype=np.int64)
     bits = np.array([bits for stream in streams for bits in stream.lane_bits], dtype=np.int64)
     lanes = [len(stream.lane_bits) for stream in streams]
     firsts = np.cumsum([0, *lanes[:-1]])
-    counts = np.full(len(bits), size)
-    counts[firsts + lanes - 1] = [
-        stream.count - size * (count - 1) for stream, count in zip(streams, lanes, strict=True)
-    ]
     starts = np.cumsum(bits) - bits  # without the padding between streams
     bases = np.cumsum([0, *(8 * len(stream.payload) for stream in streams[:-1])])
     starts += np.repeat(bases - starts[firsts], lanes)

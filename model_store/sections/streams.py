@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from model_store.errors import BundleTooLarge, MalformedBundle
-from model_store.lanes import CodedStream, payload_size
+from model_store.lanes import CodedStream, lane_counts, payload_size
 from model_store.limits import MAX_CODE_LENGTH, MAX_TABLES
 from model_store.wire import Reader, Writer
 
@@ -34,11 +34,9 @@ class StreamReader:
         if count > 8 * self.payload.remaining:
             raise BundleTooLarge(f"{place}: {count} symbols, must be <= {8 * self.payload.remaining}, the bits left")
         table = self.reader.varint(f"table of {place}", 0, MAX_TABLES - 1)
-        size = 1 << self.lane_log2
-        full, rest = divmod(count, size)
-        lanes = full + (rest > 0)
-        if lanes > self.reader.remaining:
-            raise MalformedBundle(f"{place}: {lanes} lanes, must fit {self.reader.remaining} bytes")
-        bounds = [(size, MAX_CODE_LENGTH * size)] * full + [(rest, MAX_CODE_LENGTH * rest)] * (rest > 0)
+        counts = lane_counts(count, self.lane_log2)
+        if len(counts) > self.reader.remaining:
+            raise MalformedBundle(f"{place}: {len(counts)} lanes, must fit {self.reader.remaining} bytes")
+        bounds = [(count, MAX_CODE_LENGTH * count) for count in counts]
         lane_bits = self.reader.varints(f"a lane of {place}", bounds)
         return CodedStream(table, count, lane_bits, self.payload.take(payload_size(lane_bits), place))
