@@ -10,7 +10,7 @@ from compressor.pruning.recipe import PruneRecipe
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import CompressRecipe
 from compressor.removal.recipe import PurifyRecipe, RemoveRecipe
-from compressor.sharing.recipe import ShareRecipe
+from compressor.sharing.recipe import LatentRecipe, ShareRecipe
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import SmallPhase, TrainRecipe
 from compressor.vector_quantization.recipe import VectorRecipe
@@ -28,6 +28,7 @@ _NESTED = {
     "remove": RemoveRecipe,
     "purify": PurifyRecipe,
     "vectors": VectorRecipe,
+    "latent": LatentRecipe,
 }
 
 

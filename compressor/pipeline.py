@@ -1,41 +1,31 @@
 """From a dense network to a published bundle: prune, remove, share, train centroids, encode; then `publication`."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from compressor.bundling import DenseSize, bundle_of, oracle_of
-from compressor.data.images import ImageSet
+from compressor.bundling import bundle_of, oracle_of
 from compressor.factorization.network import factorize_network
 from compressor.factorization.recipe import FactorizeRecipe
-from compressor.networks.card import NetworkCard
-from compressor.networks.weights import weights_digest
-from compressor.operations import multiply_adds_of
 from compressor.pruning.iterative import pruning_rounds
 from compressor.pruning.masks import FixedMasks, nonzero_masks
 from compressor.publication import Publication
-from compressor.recipes import CompressRecipe, Round
+from compressor.recipes import Round
 from compressor.removal import RemoveRecipe, remove_dead
 from compressor.sharing.centroids import SharedCentroids
 from compressor.sharing.network import share_network
-from compressor.stages import REMOVE, RunFolder, fingerprint_of
+from compressor.sharing.recipe import LatentRecipe
+from compressor.sharing.straight_through import LatentWeights
+from compressor.staged_run import StagedRun
+from compressor.stages import REMOVE, fingerprint_of
 from compressor.training.batchnorm import reestimate_batchnorm
 from compressor.training.constraint import Constraint, Together
 from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
-from compressor.training.lessons import Lessons
-from compressor.training.processes import first_before_others, take_from_first
-from compressor.training.recipe import TrainRecipe
-from compressor.training.samples import Samples
-from compressor.training.teachers import Teacher
-from compressor.training.trainer import Trainer
-from compressor.tutor import Tutor
+from compressor.training.processes import first_before_others
 from compressor.vector_quantization import TrainedCodewords, VectorAssignment, input_moments, quantize_vectors
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
 from model_store.interface import BundleStore, StoredBundle
@@ -43,55 +33,13 @@ from model_store.interface import BundleStore, StoredBundle
 VECTORS = "vectors.safetensors"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CompressData:
-    """Pictures to train on and to choose by, and how to get the test pictures, which are touched once, at the end."""
-
-    images: ImageSet
-    holdout: ImageSet
-    load_test: Callable[[], ImageSet]
-    digest: str
-
-
-class Compression:
+class Compression(StagedRun):
     """One run of a recipe on one network, in one folder; the same call after a kill goes on where it stopped.
 
-    Args:
-        teachers: what teaches it, where the recipe asks for a teacher; without any the dense network itself does.
-        lessons: the folder of what teachers said beforehand, which runs can share; `folder` where it is None.
-
-    Raises:
-        CompressorError: a teacher has other classes or takes other pictures, or the recipe listens to none.
+    Takes what `StagedRun` takes, and raises what it raises.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        card: NetworkCard,
-        data: CompressData,
-        recipe: CompressRecipe,
-        folder: Path,
-        *,
-        teachers: Sequence[Teacher] = (),
-        lessons: Path | None = None,
-        progress: bool = True,
-    ) -> None:
-        # The layout that training leaves, from the start: a resumed run must add in the same order, to the last bit.
-        self.network = with_layout(network, torch.channels_last)
-        self.card = card
-        self.data = data
-        self.recipe = recipe
-        self.folder = RunFolder(folder)
-        self.lessons_folder = lessons if lessons is not None else folder
-        self.progress = progress
-        self.accuracies: dict[str, float] = {}
-        self._vectors: VectorAssignment | None = None
-        self.tutor = Tutor.of(network, card, recipe, teachers)
-        self._fingerprint = weights_digest(network)
-        self._dense_size = DenseSize.of(network)
-        self._dense_multiply_adds = multiply_adds_of(network, card.preprocessing.input_shape)
-        if recipe.factorize is not None:
-            self._factorize(recipe.factorize)
+    _vectors: VectorAssignment | None = None
 
     def publish(self, store: BundleStore, name: str) -> StoredBundle:
         """Run every stage that is not done, measure the decoded file, and publish it.
@@ -101,7 +49,7 @@ class Compression:
         """
         bundle = self.compress()
         publication = Publication(
-            self.network, self.card, self.recipe, self.folder, self.tutor, self.accuracies, self._dense_multiply_adds
+            self.network, self.card, self.recipe, self.folder, self.tutor, self.accuracies, self.dense_multiply_adds
         )
         with first_before_others():
             stored = publication.already_in(store, name, bundle)
@@ -114,6 +62,8 @@ class Compression:
 
     def compress(self) -> Bundle:
         """The stages up to the decoded file, without provenance; `accuracies` holds the holdout's after each."""
+        if self.recipe.factorize is not None:
+            self._factorize(self.recipe.factorize)
         self.accuracies["dense"] = accuracy_of(self.network, self.data.holdout, self.card.preprocessing)
         self._say("dense", self.accuracies["dense"])
         for one in self.recipe.rounds():
@@ -124,6 +74,8 @@ class Compression:
         if self.recipe.vectors is not None:
             device = next(self.network.parameters()).device
             self._vectors = VectorAssignment.load(self.folder.path / VECTORS, device)
+        if self.recipe.latent is not None:
+            self._train_latent(self.recipe.latent)
         self._stage("centroids", self._sharing(), self._train_centroids, self.recipe.centroids)
         bundle = decode_bundle(encode_bundle(self._bundle(), self.recipe.coder))
         oracle = oracle_of(bundle).to(next(self.network.parameters()).device)
@@ -142,14 +94,10 @@ class Compression:
             self.network,
             self.card,
             scale_bits=self.recipe.scale_bits,
-            dense_size=self._dense_size,
+            dense_size=self.dense_size,
             one_codebook=self._together,
             vectors=self._vectors,
         )
-
-    @property
-    def _samples(self) -> Samples:
-        return Samples(self.data.images, self.card.preprocessing)
 
     @property
     def _together(self) -> bool:
@@ -193,26 +141,6 @@ class Compression:
         (pruning,) = pruning_rounds(self.recipe.prune)
         return pruning.go_on(self.network, self._samples)
 
-    def _stage(self, name: str, part: Any, work: Callable[[Path], None], training: TrainRecipe | None = None) -> None:
-        inputs = {
-            "before": self._fingerprint,
-            "recipe": part if isinstance(part, dict) else dataclasses.asdict(part),
-            "training": dataclasses.asdict(training) if training else None,
-            "data": self.data.digest,
-            "card": dataclasses.asdict(self.card)["preprocessing"],
-        }
-        inputs |= self.tutor.stage_inputs(trains=training is not None)
-
-        def run(checkpoint: Path) -> float:
-            work(checkpoint)
-            take_from_first(self.network)
-            return accuracy_of(self.network, self.data.holdout, self.card.preprocessing)
-
-        result = self.folder.run_stage(name, inputs, self.network, run)
-        self._fingerprint = result.fingerprint
-        self.accuracies[name] = result.holdout_accuracy
-        self._say(name, result.holdout_accuracy)
-
     def _prune(self, one: Round) -> Callable[[Path], None]:
         def work(checkpoint: Path) -> None:
             self._train(one.name, self.recipe.retrain, one.begin(self.network, self._samples), checkpoint)
@@ -229,6 +157,18 @@ class Compression:
         share_network(self.network, self.recipe.share, self.recipe.seed, done)
         reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
 
+    def _train_latent(self, recipe: LatentRecipe) -> None:
+        training = dataclasses.replace(
+            self.recipe.retrain, epochs=recipe.epochs, learning_rate=recipe.learning_rate, small_phase=None
+        )
+
+        def work(checkpoint: Path) -> None:
+            penalty = self.recipe.share.entropy_penalty
+            constraint = LatentWeights(self.network, penalty, together=self._together)
+            self._train("latent", training, constraint, checkpoint)
+
+        self._stage("latent", self._sharing(gradient="mean"), work, training)
+
     def _train_centroids(self, checkpoint: Path) -> None:
         skip = self._vectors.layers if self._vectors is not None else ()
         constraint: Constraint = SharedCentroids(
@@ -237,26 +177,3 @@ class Compression:
         if self._vectors is not None:
             constraint = Together(constraint, TrainedCodewords(self._vectors))
         self._train("centroids", self.recipe.centroids, constraint, checkpoint)
-
-    def _train(self, name: str, recipe: TrainRecipe, constraint: Constraint, checkpoint: Path) -> None:
-        trainer = Trainer(
-            self.network,
-            self.card.preprocessing,
-            recipe,
-            name=name,
-            constraint=constraint,
-            teacher=self._taught_by if recipe.teacher_share else None,
-            checkpoint=checkpoint,
-            progress=self.progress,
-        )
-        self.network.load_state_dict(trainer.fit(self.data.images, self.data.holdout).state_dict())
-
-    @functools.cached_property
-    def _taught_by(self) -> nn.Module | Lessons | None:
-        return self.tutor.teaching(
-            self.data.images, self.card, self.recipe, self.lessons_folder, progress=self.progress
-        )
-
-    def _say(self, what: str, accuracy: float) -> None:
-        if self.progress:
-            print(f"{what}: {accuracy:.2%}", flush=True)

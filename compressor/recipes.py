@@ -14,7 +14,7 @@ from compressor.pruning.recipe import PruneRecipe
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.quantization.rounds import QuantizeRound
 from compressor.removal.recipe import RemoveRecipe
-from compressor.sharing.recipe import ShareRecipe
+from compressor.sharing.recipe import LatentRecipe, ShareRecipe
 from compressor.structured.recipe import StructuredRecipe
 from compressor.structured.rounds import StructuredRound, structured_rounds
 from compressor.training.recipe import TrainRecipe
@@ -30,8 +30,9 @@ MOST_VIEWS = 1000  # of a picture, that a teacher is asked about beforehand
 
 @dataclass(frozen=True, slots=True)
 class CompressRecipe:
-    """Factorize where asked to, prune and retrain, remove what is dead where asked to, share, train the centroids,
-    write scale and bias in `scale_bits` and the shared weights by `coder`.
+    """Factorize where asked to, prune and retrain, remove what is dead where asked to, share, train `latent` weights
+    behind the shared ones where asked to, train the centroids, write scale and bias in `scale_bits` and the shared
+    weights by `coder`.
 
     Instead of single weights (`prune`, whose method is then `none`), whole groups of them may go (`structure`), or all
     of a layer take two or three values (`quantize`). Groups may go first and single weights after them, while what
@@ -51,6 +52,7 @@ class CompressRecipe:
     quantize: QuantizeRecipe | None = None
     remove: RemoveRecipe | None = None
     vectors: VectorRecipe | None = None
+    latent: LatentRecipe | None = None
     teacher_views: int = 0
     coder: CodingChoice = "huffman"
 
@@ -59,6 +61,8 @@ class CompressRecipe:
             raise RecipeError(f"centroids: weight_decay = {self.centroids.weight_decay}, must be 0")
         if self.vectors and self.quantize:
             raise RecipeError("vectors and quantize: must be one of them alone")
+        if self.vectors and self.latent:
+            raise RecipeError("vectors and latent: must be one of them alone")
         if self.scale_bits not in SCALE_BITS:
             raise RecipeError(f"scale_bits = {self.scale_bits}, must be one of {', '.join(map(str, SCALE_BITS))}")
         if self.coder not in get_args(CodingChoice):

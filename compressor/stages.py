@@ -18,7 +18,7 @@ from compressor.training.processes import wait_for_all
 
 BEFORE_SHARING = ("prune", "quantize", "retrain")  # what rounds are called, or begin with
 REMOVE = "remove"
-STAGES = ("dense", *BEFORE_SHARING, REMOVE, "share", "centroids", "decoded")
+STAGES = ("dense", *BEFORE_SHARING, REMOVE, "share", "latent", "centroids", "decoded")
 
 
 @dataclass(frozen=True, slots=True)

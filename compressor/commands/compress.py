@@ -19,14 +19,16 @@ from compressor.commands.options import (
 )
 from compressor.commands.sources import add_network, load_network, load_test_images, network_shape
 from compressor.data import load_images, split_images
+from compressor.errors import RecipeError
 from compressor.layer_rules import parse_rules
-from compressor.pipeline import CompressData, Compression
+from compressor.pipeline import Compression
 from compressor.pruning.recipe import METHODS, PruneRecipe
 from compressor.pruning.scores import SCORES
 from compressor.recipes import RECIPES, SCALE_BITS, CompressRecipe, inherit_split, recipe_named, split_seed
 from compressor.sharing.centroids import GRADIENTS
 from compressor.sharing.kmeans import INITIALISATIONS
-from compressor.sharing.recipe import CODEBOOKS, ShareRecipe
+from compressor.sharing.recipe import CODEBOOKS, LatentRecipe, ShareRecipe
+from compressor.staged_run import CompressData
 from compressor.teaching import load_teachers
 from model_store.bundle import decode_bundle
 from model_store.encoder import CodingChoice
@@ -97,6 +99,12 @@ def _add_sharing(group: Any) -> None:
     group.add_argument("--initialisation", choices=INITIALISATIONS, help="of k-means")
     group.add_argument("--entropy-penalty", type=float, help="relative squared error that a bit may cost; 0: nearest")
     group.add_argument("--gradient", choices=GRADIENTS, help="of a centroid")
+    group.add_argument(
+        "--latent-epochs",
+        type=int,
+        help="before the centroids: train each shared weight by itself, it changes its value as it moves; 0: do not",
+    )
+    group.add_argument("--latent-learning-rate", type=float, help="the peak of that")
     group.add_argument("--centroid-epochs", type=int)
     group.add_argument("--centroid-learning-rate", type=float)
 
@@ -144,6 +152,7 @@ def changed_recipe(recipe: CompressRecipe, options: argparse.Namespace) -> Compr
         dataclasses.replace(recipe.centroids, **both, **centroids),
         recipe.scale_bits if options.scale_bits is None else options.scale_bits,
         **methods,
+        latent=_changed_latent(recipe.latent, options),
         teacher_views=views,
         coder=options.coder or recipe.coder,
     )
@@ -164,6 +173,17 @@ def _changed_sharing(recipe: CompressRecipe, options: argparse.Namespace) -> Sha
     if options.codebook_size is not None:
         changes["codebook_sizes"] = parse_rules(options.codebook_size)
     return dataclasses.replace(recipe.share, **changes)
+
+
+def _changed_latent(recipe: LatentRecipe | None, options: argparse.Namespace) -> LatentRecipe | None:
+    changes = given_as(options, {"latent_epochs": "epochs", "latent_learning_rate": "learning_rate"})
+    if changes.get("epochs") == 0:
+        return None
+    if recipe is None and "epochs" not in changes:
+        if changes:
+            raise RecipeError("--latent-learning-rate: needs --latent-epochs")
+        return None
+    return dataclasses.replace(recipe or LatentRecipe(), **changes)
 
 
 def _report(options: argparse.Namespace, stored: StoredBundle) -> None:

@@ -93,7 +93,8 @@ class Experiment:
         train = dataclasses.replace(self.train, small_phase=None, **quick) if self.train is not None else None
         prune = dataclasses.replace(self.compress.prune, refresh_steps=2)
         remove = dataclasses.replace(self.compress.remove, epochs=1) if self.compress.remove is not None else None
-        compress = dataclasses.replace(self.compress.with_both(**quick), prune=prune, remove=remove)
+        latent = dataclasses.replace(self.compress.latent, epochs=1) if self.compress.latent is not None else None
+        compress = dataclasses.replace(self.compress.with_both(**quick), prune=prune, remove=remove, latent=latent)
         teachers = tuple(
             (network, dataclasses.replace(recipe, small_phase=None, **quick)) for network, recipe in self.teachers
         )

@@ -14,9 +14,10 @@ from compressor.experiments.experiment import SMOKE_PICTURES, Experiment
 from compressor.networks import input_shape_of
 from compressor.networks.card import NetworkCard, card_of, load_network
 from compressor.networks.weights import load_weights
-from compressor.pipeline import CompressData, Compression
+from compressor.pipeline import Compression
 from compressor.publication import RECORD
 from compressor.recipes import inherit_split, split_seed
+from compressor.staged_run import CompressData
 from compressor.stages import RunFolder
 from compressor.teaching import load_teacher
 from compressor.training.files import write_text

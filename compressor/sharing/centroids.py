@@ -1,30 +1,15 @@
 """Train the centroids: weights that share a value move as one (Han et al. 2016, section 3.3)."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from compressor.errors import RecipeError
 from compressor.pruning.masks import prunable_parameters
+from compressor.sharing.clusters import Clusters, clusters_of, codebook_groups, complete_clusters, scattered
 
 GRADIENTS = ("sum", "layer-sum", "mean")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Clusters:
-    """One layer's assignment.
-
-    Attributes:
-        positions: flat positions of the surviving weights, int64 [nonzeros].
-        codes: the cluster of each, int64 [nonzeros].
-        counts: members of each cluster in this layer, [clusters].
-    """
-
-    positions: Tensor
-    codes: Tensor
-    counts: Tensor
 
 
 class SharedCentroids:
@@ -57,12 +42,11 @@ class SharedCentroids:
         if gradient not in GRADIENTS:
             raise RecipeError(f"gradient {gradient!r}, must be one of {', '.join(GRADIENTS)}")
         self.gradient = gradient
-        everything = prunable_parameters(network).items()
-        weights = {name: weight.detach() for name, weight in everything if name not in skip}
-        self.groups = [list(weights)] if together and weights else [[name] for name in weights]
-        self.clusters: dict[str, _Clusters] = {}
+        weights = prunable_parameters(network)
+        self.groups = codebook_groups(network, together=together, skip=skip)
+        self.clusters: dict[str, Clusters] = {}
         for group in self.groups:
-            self.clusters |= _clusters({name: weights[name] for name in group})
+            self.clusters |= clusters_of({name: weights[name].detach() for name in group})
 
     @torch.no_grad()
     def before_step(self, network: nn.Module) -> None:
@@ -72,7 +56,7 @@ class SharedCentroids:
             if gradients:
                 sums = self._scaled(self._sums(gradients), self._counts(group))
                 for name, gradient in gradients.items():
-                    gradient.copy_(_scatter(gradient, self.clusters[name], sums))
+                    gradient.copy_(scattered(gradient, self.clusters[name], sums))
 
     def _scaled(self, sums: Tensor, counts: Tensor) -> Tensor:
         """What each member of a cluster gets of its cluster's gradient."""
@@ -92,14 +76,14 @@ class SharedCentroids:
         for group in self.groups:
             values = _first_members({name: weights[name] for name in group}, self.clusters)
             for name in group:
-                weights[name].copy_(_scatter(weights[name], self.clusters[name], values))
+                weights[name].copy_(scattered(weights[name], self.clusters[name], values))
 
     @torch.no_grad()
     def project(self, tensors: dict[str, Tensor]) -> None:
         for group in self.groups:
             means = self._sums({name: tensors[name] for name in group}) / self._counts(group)
             for name in group:
-                tensors[name].copy_(_scatter(tensors[name], self.clusters[name], means))
+                tensors[name].copy_(scattered(tensors[name], self.clusters[name], means))
 
     def state(self) -> dict[str, Tensor]:
         state = {}
@@ -115,26 +99,10 @@ class SharedCentroids:
             for name in group:
                 device = self.clusters[name].codes.device
                 positions, codes = (state[f"{field}.{name}"].to(device) for field in ("positions", "codes"))
-                self.clusters[name] = _complete(positions, codes, count)
+                self.clusters[name] = complete_clusters(positions, codes, count)
 
 
-def _clusters(weights: Mapping[str, Tensor]) -> dict[str, _Clusters]:
-    """The clusters of layers whose equal values are one: numbered alike in all of them."""
-    alive = {name: weight.reshape(-1).nonzero().squeeze(1) for name, weight in weights.items()}
-    values = torch.cat([weights[name].reshape(-1)[positions] for name, positions in alive.items()])
-    distinct, codes = torch.unique(values, return_inverse=True)
-    parts = torch.split(codes, [len(positions) for positions in alive.values()])
-    return {
-        name: _complete(positions, part, len(distinct))
-        for (name, positions), part in zip(alive.items(), parts, strict=True)
-    }
-
-
-def _complete(positions: Tensor, codes: Tensor, count: int) -> _Clusters:
-    return _Clusters(positions, codes, torch.bincount(codes, minlength=count).double())
-
-
-def _first_members(weights: Mapping[str, Tensor], clusters: Mapping[str, _Clusters]) -> Tensor:
+def _first_members(weights: Mapping[str, Tensor], clusters: Mapping[str, Clusters]) -> Tensor:
     """The value that the first member of each cluster has, float64 [clusters]: all members move alike."""
     values = torch.cat([weights[name].reshape(-1)[clusters[name].positions] for name in weights]).double()
     codes = torch.cat([clusters[name].codes for name in weights])
@@ -150,14 +118,7 @@ def _total(parts: Iterable[Tensor]) -> Tensor:
     return first
 
 
-def _sums(tensor: Tensor, clusters: _Clusters) -> Tensor:
+def _sums(tensor: Tensor, clusters: Clusters) -> Tensor:
     """float64 [clusters]: bincount adds in a fixed order on the CPU, so that a resumed run repeats itself."""
     members = tensor.reshape(-1)[clusters.positions].double()
     return torch.bincount(clusters.codes, weights=members, minlength=len(clusters.counts))
-
-
-def _scatter(like: Tensor, clusters: _Clusters, values: Tensor) -> Tensor:
-    """A tensor shaped as `like`: each member its cluster's value, 0 elsewhere."""
-    flat = torch.zeros(like.numel(), dtype=like.dtype, device=like.device)
-    flat[clusters.positions] = values.to(like.dtype)[clusters.codes]
-    return flat.reshape(like.shape)

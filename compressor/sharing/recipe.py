@@ -43,3 +43,20 @@ class ShareRecipe:
             raise RecipeError(f"codebook_sizes: {self.codebook_sizes}, must be one size for one codebook")
         if not 0 <= self.entropy_penalty <= 1:
             raise RecipeError(f"entropy_penalty = {self.entropy_penalty}, must be in 0..1")
+
+
+@dataclass(frozen=True, slots=True)
+class LatentRecipe:
+    """Training of shared weights one by one, before that of the centroids.
+
+    Attributes:
+        epochs: of it; all else is as when the network was retrained, at full size.
+        learning_rate: its peak.
+    """
+
+    epochs: int = 10
+    learning_rate: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or not self.learning_rate > 0:
+            raise RecipeError(f"latent: epochs = {self.epochs}, learning_rate = {self.learning_rate}, must be positive")

@@ -19,13 +19,14 @@ from compressor.data.images import ImageSet
 from compressor.errors import CheckpointError, CompressorError
 from compressor.networks import build_network
 from compressor.networks.card import NetworkCard
-from compressor.pipeline import CompressData, Compression
+from compressor.pipeline import Compression
 from compressor.pruning.masks import prunable_parameters
 from compressor.pruning.recipe import PruneRecipe
 from compressor.publication import Publication
 from compressor.recipes import CompressRecipe
 from compressor.record import csrve_version
 from compressor.sharing.recipe import ShareRecipe
+from compressor.staged_run import CompressData
 from compressor.training.evaluation import normalise
 from compressor.training.files import load_tensors
 from compressor.training.lessons import Teaching

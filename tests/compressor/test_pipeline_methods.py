@@ -10,13 +10,14 @@ import torch
 from compressor.citation import read_citation
 from compressor.errors import RecipeError
 from compressor.factorization.recipe import FactorizeRecipe
-from compressor.pipeline import CompressData, Compression
+from compressor.pipeline import Compression
 from compressor.pruning.recipe import PruneRecipe
 from compressor.quantization.recipe import METHODS as QUANTIZATIONS
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import CompressRecipe
 from compressor.removal.recipe import RemoveRecipe
-from compressor.sharing.recipe import ShareRecipe
+from compressor.sharing.recipe import CODEBOOKS, LatentRecipe, ShareRecipe
+from compressor.staged_run import CompressData
 from compressor.structured.recipe import METHODS as STRUCTURES
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.evaluation import normalise
@@ -144,6 +145,38 @@ def test_a_run_of_vectors_that_is_killed_resumes_to_the_same_file(
         assert np.array_equal(first.to_dense(), second.to_dense())
 
 
+LATENT = dataclasses.replace(
+    NOTHING_PRUNED, prune=PruneRecipe(sparsity=0.4, refresh_steps=2), latent=LatentRecipe(epochs=2, learning_rate=0.05)
+)
+
+
+@pytest.mark.parametrize("codebooks", CODEBOOKS)
+def test_weights_trained_one_by_one_share_values_in_the_file(
+    codebooks: str, dense: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    share = dataclasses.replace(LATENT.share, codebooks=codebooks, entropy_penalty=0.01)
+    bundle = published(dense, tmp_path, dataclasses.replace(LATENT, share=share))
+    assert bundle.sparsity == pytest.approx(0.4, abs=0.02)
+    assert all(len(tensor.codebook) <= 8 for tensor in shared(bundle))
+    stages = bundle.provenance["stages"]
+    assert list(stages) == ["centroids", "decoded", "dense", "latent", "prune", "share"]
+
+
+def test_a_run_killed_after_its_latent_weights_resumes_to_the_same_file(
+    dense: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = published(dense, tmp_path / "whole", LATENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Compression, "_train_centroids", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            published(dense, tmp_path / "killed", LATENT)
+    with monkeypatch.context() as patch:
+        patch.setattr("compressor.pipeline.LatentWeights", _interrupted)  # it is not trained again
+        again = published(dense, tmp_path / "killed", LATENT)
+    for first, second in zip(whole.tensors, again.tensors, strict=True):
+        assert np.array_equal(first.to_dense(), second.to_dense())
+
+
 def _interrupted(*arguments: object) -> None:
     raise KeyboardInterrupt
 
@@ -171,5 +204,7 @@ def test_single_weights_go_after_whole_filters_and_none_comes_back(
 
 
 def test_two_methods_at_once_are_refused() -> None:
+    with pytest.raises(RecipeError, match=exactly("vectors and latent: must be one of them alone")):
+        dataclasses.replace(NOTHING_PRUNED, vectors=VectorRecipe("pq"), latent=LatentRecipe())
     with pytest.raises(RecipeError, match=exactly("prune and quantize: must be one of them alone")):
         CompressRecipe(quantize=QuantizeRecipe())

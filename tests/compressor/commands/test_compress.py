@@ -14,6 +14,7 @@ from compressor.factorization.recipe import FactorizeRecipe
 from compressor.networks.card import NetworkCard
 from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import RECIPES, CompressRecipe, inherit_split, split_seed
+from compressor.sharing.recipe import LatentRecipe
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.recipe import SmallPhase
 from compressor.vector_quantization import VectorRecipe
@@ -109,6 +110,20 @@ def test_vectors_are_shared_whatever_else_is_done() -> None:
         changed("--codewords", "64")
     with pytest.raises(RecipeError, match="vectors and quantize: must be one of them alone"):
         changed("--vectors", "pq", "--quantize", "ttq")
+
+
+def test_weights_are_trained_one_by_one_where_epochs_for_it_are_given() -> None:
+    default = RECIPES["default"]
+    arguments = ("--latent-epochs", "7", "--latent-learning-rate", "0.03")
+    with_latent = dataclasses.replace(default, latent=LatentRecipe(7, 0.03))
+    assert changed(*arguments) == with_latent
+    assert changed("--latent-epochs", "9", recipe=with_latent).latent == LatentRecipe(9, 0.03)
+    assert changed("--seed", "0", recipe=with_latent).latent == LatentRecipe(7, 0.03)
+    assert changed("--latent-epochs", "0", recipe=with_latent) == default
+    with pytest.raises(RecipeError, match="^--latent-learning-rate: needs --latent-epochs$"):
+        changed("--latent-learning-rate", "0.1")
+    with pytest.raises(RecipeError, match="^latent: epochs = -1, learning_rate = 0.02, must be positive$"):
+        changed("--latent-epochs", "-1")
 
 
 def test_factors_are_pruned_like_any_layer() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from compressor.pipeline import CompressData, Compression
+from compressor.pipeline import Compression
 from compressor.recipes import CompressRecipe
 from compressor.removal import PurifyRecipe, RemoveRecipe
+from compressor.staged_run import CompressData
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.trainer import Trainer
 from model_store.bundle import Bundle, decode_bundle
