@@ -62,10 +62,10 @@ def _histogram(axes: Axes, values: np.ndarray | None, reach: float, colour: str)
 
 
 def plot_centroids(layer: str, weights: np.ndarray, clusters: int) -> Figure:
-    """Where the three initialisations start and end over one layer's weights (Han et al. 2016, figure 6)."""
+    """Where the initialisations of k-means start and end over one layer's weights (Han et al. 2016, figure 6)."""
     alive = np.sort(weights[weights != 0].astype(np.float64))
     clusters = min(clusters, len(np.unique(alive)))
-    figure = new_figure(8.6, 5.4)
+    figure = new_figure(8.6, 6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.2, 1))
     above.hist(alive, bins=120, color="#cbd5e1")
     above.set_ylabel("weights")
@@ -83,11 +83,12 @@ def plot_centroids(layer: str, weights: np.ndarray, clusters: int) -> Figure:
         error = squared_error(alive, end) / float(np.square(alive).sum())
         text = f"{initialisation}: relative squared error {error:.2%}"
         below.annotate(text, (0.01, 2 * index + 0.72), xycoords=("axes fraction", "data"), fontsize=8, color=colour)
-    below.set_yticks([2 * index + offset for index in range(3) for offset in (-0.35, 0.35)], ["end", "start"] * 3)
+    rows = range(len(INITIALISATIONS))
+    below.set_yticks([2 * row + offset for row in rows for offset in (-0.35, 0.35)], ["end", "start"] * len(rows))
     below.tick_params(axis="y", labelsize=7)
     below.set_ylim(-0.9, 2 * len(INITIALISATIONS) - 0.7)
     below.set_xlabel("value of a weight that was not pruned")
-    above.set_title(f"{layer}: {clusters} centroids by three initialisations", loc="left", fontsize=11)
+    above.set_title(f"{layer}: {clusters} centroids by each initialisation", loc="left", fontsize=11)
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
     return figure

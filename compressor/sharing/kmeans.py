@@ -4,7 +4,7 @@ import numpy as np
 
 from compressor.errors import RecipeError
 
-INITIALISATIONS = ("linear", "density", "forgy")
+INITIALISATIONS = ("linear", "density", "forgy", "aligned")
 MAX_ITERATIONS = 300
 
 
@@ -14,12 +14,16 @@ def initial_centroids(values: np.ndarray, clusters: int, initialisation: str, se
     Args:
         values: float64 [count], ascending.
         initialisation: `linear` spaces them equally over [min, max], `density` equally over the cumulative
-            distribution, `forgy` draws that many of the values.
+            distribution, `forgy` draws that many of the values; `aligned` divides what lies beyond the pruning
+            threshold on either side of 0 into bins of one width or nearly so, the first of which begin there, and
+            takes their middles.
     """
     if initialisation == "linear":
         return np.linspace(values[0], values[-1], clusters)
     if initialisation == "density":
         return np.quantile(values, (np.arange(clusters) + 0.5) / clusters)
+    if initialisation == "aligned":
+        return _aligned(values, clusters)
     if initialisation == "forgy":
         return np.sort(np.random.default_rng(seed).choice(values, clusters, replace=False))
     raise RecipeError(f"initialisation {initialisation!r}, must be one of {', '.join(INITIALISATIONS)}")
@@ -65,6 +69,21 @@ def squared_error(values: np.ndarray, centroids: np.ndarray) -> float:
 def _borders(centroids: np.ndarray) -> np.ndarray:
     centroids = np.asarray(centroids, dtype=np.float64)
     return centroids[:-1] + (centroids[1:] - centroids[:-1]) / 2
+
+
+def _aligned(values: np.ndarray, clusters: int) -> np.ndarray:
+    """The middles of bins over [min, last below 0] and [first above, max]; both have one where there are values."""
+    sides = [side for side in np.split(values, [np.searchsorted(values, 0)]) if side.size]
+    if clusters < len(sides):
+        return np.array([values.mean()])
+    ranges = [side[-1] - side[0] for side in sides]
+    first = clusters
+    if len(sides) == 2:
+        share = ranges[0] / (sum(ranges) or 1.0)
+        first = min(max(round(clusters * share), 1), clusters - 1)
+    counts = (first, clusters - first)
+    bins = [np.linspace(side[0], side[-1], count + 1) for side, count in zip(sides, counts, strict=False)]
+    return np.concatenate([(edges[:-1] + edges[1:]) / 2 for edges in bins])
 
 
 def _lloyd_step(ordered: np.ndarray, sums: np.ndarray, centroids: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ def test_a_histogram_holds_every_weight_that_is_not_zero() -> None:
 def test_each_initialisation_has_a_row_of_its_starts_and_ends() -> None:
     weights = np.random.default_rng(0).normal(size=500).astype(np.float32)
     below = plot_centroids("conv2", weights, 6).axes[1]
-    assert [len(collection.get_offsets()) for collection in below.collections] == [6] * 6
+    assert [len(collection.get_offsets()) for collection in below.collections] == [6] * 2 * len(INITIALISATIONS)
     assert [text.get_text().split(":")[0] for text in below.texts] == list(INITIALISATIONS)
 
 

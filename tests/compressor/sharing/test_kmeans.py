@@ -1,4 +1,4 @@
-"""K-means in one dimension against partitions found by brute force, and its three initialisations by definition."""
+"""K-means in one dimension against partitions found by brute force, and its four initialisations by definition."""
 
 from itertools import combinations, pairwise
 
@@ -77,6 +77,18 @@ def test_density_spaces_centroids_equally_over_the_cumulative_distribution() -> 
     np.testing.assert_allclose(below, [0.125, 0.375, 0.625, 0.875], atol=1e-3)
 
 
+def test_aligned_begins_its_bins_at_the_pruning_threshold_on_both_sides() -> None:
+    values = np.array([-1.5, -0.7, -0.5, 0.5, 0.6, 2.5])
+    assert initial_centroids(values, 6, "aligned").tolist() == [-1.25, -0.75, 0.75, 1.25, 1.75, 2.25]
+
+
+def test_aligned_gives_each_side_one_centroid_at_least() -> None:
+    assert initial_centroids(np.array([-0.5, 1.0, 9.0]), 3, "aligned").tolist() == [-0.5, 3.0, 7.0]
+    assert initial_centroids(np.array([1.0, 9.0]), 2, "aligned").tolist() == [3.0, 7.0]
+    assert initial_centroids(np.array([-9.0, -1.0]), 2, "aligned").tolist() == [-7.0, -3.0]
+    assert initial_centroids(np.array([-2.0, -1.0, 9.0]), 1, "aligned").tolist() == [2.0]
+
+
 def test_forgy_draws_different_values_by_the_seed() -> None:
     values = np.sort(drawn(50, 8))
     first, second = (initial_centroids(values, 6, "forgy", seed) for seed in (0, 1))
@@ -89,7 +101,9 @@ def test_forgy_draws_different_values_by_the_seed() -> None:
 
 
 def test_an_unknown_initialisation_is_refused() -> None:
-    with pytest.raises(RecipeError, match="^initialisation 'plusplus', must be one of linear, density, forgy$"):
+    with pytest.raises(
+        RecipeError, match="^initialisation 'plusplus', must be one of linear, density, forgy, aligned$"
+    ):
         initial_centroids(np.arange(3.0), 2, "plusplus")
 
 

@@ -19,7 +19,7 @@ from model_store.limits import MAX_CODEBOOK_ENTRIES
         ),
         ({"codebook_sizes": (("*", 2.5),)}, "codebook_sizes: (('*', 2.5),), must be whole numbers"),
         ({"codebook_sizes": (("fc", 2),)}, "codebook_sizes: (('fc', 2),), must end with a rule for '*'"),
-        ({"initialisation": "plusplus"}, "initialisation 'plusplus', must be one of linear, density, forgy"),
+        ({"initialisation": "plusplus"}, "initialisation 'plusplus', must be one of linear, density, forgy, aligned"),
         ({"gradient": "median"}, "gradient 'median', must be one of sum, layer-sum, mean"),
         ({"codebooks": "both"}, "codebooks 'both', must be one of layer, network"),
         (
