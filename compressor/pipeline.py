@@ -158,8 +158,10 @@ class Compression(StagedRun):
         reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
 
     def _train_latent(self, recipe: LatentRecipe) -> None:
+        """Without a moving average: what that would keep, brought back to shared values, is no network that was
+        trained, and its BatchNorm's statistics are another's."""
         training = dataclasses.replace(
-            self.recipe.retrain, epochs=recipe.epochs, learning_rate=recipe.learning_rate, small_phase=None
+            self.recipe.retrain, epochs=recipe.epochs, learning_rate=recipe.learning_rate, small_phase=None, ema_decay=0
         )
 
         def work(checkpoint: Path) -> None:

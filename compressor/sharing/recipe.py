@@ -50,7 +50,7 @@ class LatentRecipe:
     """Training of shared weights one by one, before that of the centroids.
 
     Attributes:
-        epochs: of it; all else is as when the network was retrained, at full size.
+        epochs: of it; all else is as when the network was retrained, at full size and without a moving average.
         learning_rate: its peak.
     """
 
