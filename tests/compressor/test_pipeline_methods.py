@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from compressor.staged_run import CompressData
 from compressor.structured.recipe import METHODS as STRUCTURES
 from compressor.structured.recipe import StructuredRecipe
 from compressor.training.evaluation import normalise
+from compressor.training.recipe import TrainRecipe
 from compressor.training.trainer import Trainer
 from compressor.vector_quantization import VectorRecipe
 from model_store.bundle import Bundle, decode_bundle
+from model_store.preprocessing import Preprocessing
 from model_store.store import Store
 from model_store.tensors import SharedTensor
 from model_store.vectors import VectorTensor
@@ -160,6 +163,22 @@ def test_weights_trained_one_by_one_share_values_in_the_file(
     assert all(len(tensor.codebook) <= 8 for tensor in shared(bundle))
     stages = bundle.provenance["stages"]
     assert list(stages) == ["centroids", "decoded", "dense", "latent", "prune", "share"]
+
+
+def test_latent_weights_are_trained_as_in_retraining_but_without_a_moving_average(
+    dense: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes: dict[str, TrainRecipe] = {}
+
+    class Noted(Trainer):
+        def __init__(self, network: torch.nn.Module, preprocessing: Preprocessing, recipe: TrainRecipe, **rest: Any):
+            super().__init__(network, preprocessing, recipe, **rest)
+            recipes[self.name] = recipe
+
+    monkeypatch.setattr("compressor.staged_run.Trainer", Noted)
+    published(dense, tmp_path, LATENT)
+    expected = dataclasses.replace(LATENT.retrain, epochs=2, learning_rate=0.05, ema_decay=0)
+    assert recipes == {"prune": LATENT.retrain, "latent": expected, "centroids": LATENT.centroids}
 
 
 def test_a_run_killed_after_its_latent_weights_resumes_to_the_same_file(
