@@ -26,6 +26,7 @@ from compressor.training.constraint import Constraint, Together
 from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
 from compressor.training.processes import first_before_others
+from compressor.training.recipe import TrainRecipe
 from compressor.vector_quantization import TrainedCodewords, VectorAssignment, input_moments, quantize_vectors
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
 from model_store.interface import BundleStore, StoredBundle
@@ -118,10 +119,7 @@ class Compression(StagedRun):
         self.network = with_layout(smaller, torch.channels_last)
         if self.progress:
             print(f"removed: {removed.filters} filters, {removed.parameters} parameters", flush=True)
-        training = dataclasses.replace(
-            self.recipe.retrain, epochs=max(1, recipe.epochs), learning_rate=recipe.learning_rate, small_phase=None
-        )
-
+        training = self._retraining(max(1, recipe.epochs), recipe.learning_rate)
         part = dataclasses.asdict(recipe)
         if self.recipe.prunes_what_is_left:
             part["prune"] = dataclasses.asdict(self.recipe.prune)
@@ -133,6 +131,10 @@ class Compression(StagedRun):
                 reestimate_batchnorm(self.network, self.data.images, self.card.preprocessing)
 
         self._stage(REMOVE, part, work, training if recipe.epochs else None)
+
+    def _retraining(self, epochs: int, learning_rate: float) -> TrainRecipe:
+        """As the network was retrained, all of it at full size."""
+        return dataclasses.replace(self.recipe.retrain, epochs=epochs, learning_rate=learning_rate, small_phase=None)
 
     def _within_what_is_left(self) -> Constraint:
         """What is zero stays zero, and more goes where the recipe says so."""
@@ -160,9 +162,7 @@ class Compression(StagedRun):
     def _train_latent(self, recipe: LatentRecipe) -> None:
         """Without a moving average: what that would keep, brought back to shared values, is no network that was
         trained, and its BatchNorm's statistics are another's."""
-        training = dataclasses.replace(
-            self.recipe.retrain, epochs=recipe.epochs, learning_rate=recipe.learning_rate, small_phase=None, ema_decay=0
-        )
+        training = dataclasses.replace(self._retraining(recipe.epochs, recipe.learning_rate), ema_decay=0)
 
         def work(checkpoint: Path) -> None:
             penalty = self.recipe.share.entropy_penalty

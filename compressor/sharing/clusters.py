@@ -53,6 +53,11 @@ def complete_clusters(positions: Tensor, codes: Tensor, count: int) -> Clusters:
 
 def scattered(like: Tensor, clusters: Clusters, values: Tensor) -> Tensor:
     """A tensor shaped as `like`: each member its cluster's value, 0 elsewhere."""
+    return placed(like, clusters.positions, values.to(like.dtype)[clusters.codes])
+
+
+def placed(like: Tensor, positions: Tensor, values: Tensor) -> Tensor:
+    """A tensor shaped as `like`: the values at their flat positions, 0 elsewhere."""
     flat = torch.zeros(like.numel(), dtype=like.dtype, device=like.device)
-    flat[clusters.positions] = values.to(like.dtype)[clusters.codes]
+    flat[positions] = values
     return flat.reshape(like.shape)

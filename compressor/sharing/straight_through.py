@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.pruning.masks import prunable_parameters
-from compressor.sharing.clusters import clusters_of, codebook_groups
+from compressor.sharing.clusters import clusters_of, codebook_groups, placed
 
 CHUNK = 1 << 22  # distances that are compared at once
 
@@ -36,9 +36,7 @@ class _Codebook:
         """Give each member its value, and 0 to all others."""
         parts = torch.split(values, [len(positions) for positions in self.positions.values()])
         for (name, positions), part in zip(self.positions.items(), parts, strict=True):
-            flat = torch.zeros(tensors[name].numel(), dtype=part.dtype, device=part.device)
-            flat[positions] = part
-            tensors[name].copy_(flat.reshape(tensors[name].shape))
+            tensors[name].copy_(placed(tensors[name], positions, part))
 
     def means(self, values: Tensor, codes: Tensor) -> Tensor:
         """The mean of each cluster's members, float64 [clusters]; NaN where it has none."""
