@@ -45,7 +45,7 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
         written = axes.annotate(
             label.text, (label.x, label.y), xytext=((box[0] - x) / dots, (box[1] - y) / dots),
             textcoords="offset points", fontsize=_FONT_POINTS, color=label.colour, va="bottom",
-            arrowprops=line if radius > _RADII[1] else None,
+            arrowprops=line if radius > _RADII[0] else None,
         )  # fmt: skip
         written.set_in_layout(False)
         taken.append(box)

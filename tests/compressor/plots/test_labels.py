@@ -47,3 +47,16 @@ def test_a_lone_label_lies_beside_its_point_without_a_line():
     (text,) = axes.texts
     assert text.arrow_patch is None
     assert text.xyann == pytest.approx((6, 6))
+
+
+def test_a_label_away_from_its_point_has_a_line_to_it():
+    points = [(5 + 0.3 * step, 5) for step in range(6)]
+    axes, boxes = _boxes(points)
+    dots = axes.figure.dpi / 72
+    away = []
+    for (x, y), box, text in zip(axes.transData.transform(points), boxes, axes.texts, strict=True):
+        across, up = max(box.x0 - x, x - box.x1, 0.0), max(box.y0 - y, y - box.y1, 0.0)
+        away.append(max(across, up) > 8 * dots)
+        assert (text.arrow_patch is not None) == away[-1]
+    assert any(away)
+    assert not all(away)
