@@ -76,7 +76,7 @@ class ContextModel:
             raise _past_codebook(error.symbol, codebook, place) from None
         mask.finish()
         values.finish()
-        positions = np.flatnonzero(symbols).astype(np.int64)
+        positions = np.flatnonzero(symbols).astype(np.int32)
         return SharedTensor(shape, positions, symbols[positions] - np.uint16(1), codebook)
 
     def _decode_natively(

@@ -1,5 +1,6 @@
-"""Coded tensors back to tensors: every stream of the bundle decoded in one lock step."""
+"""Coded tensors back to tensors: the streams of several decoded together, and turned into non-zeros."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,7 +20,8 @@ from model_store.coded import (
 from model_store.contexts import ContextModel
 from model_store.errors import MalformedBundle
 from model_store.lanes import decode_streams
-from model_store.nonzeros import SparseSymbols, place_nonzeros, scan_in_numpy
+from model_store.lock_step import Lookup, lookup_of, symbols_at_once
+from model_store.nonzeros import Placed, SparseSymbols, place_nonzeros, rooms_for, scan_in_numpy
 from model_store.tensors import AffineTensor, FloatTensor, SharedTensor, Tensor
 from model_store.vectors import VectorTensor, check_book
 
@@ -32,44 +34,77 @@ def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
     """
     names = coded.graph.tensor_names()
     places = [f'tensor "{names[index]}"' for index in range(len(coded.tensors))]
-    symbols = _decode_streams(coded, places, threads)
-    placed = iter(place_nonzeros([_scan_of(*pair) for pair in _sparse(coded.tensors, symbols)], threads))
+    lookup = lookup_of(coded.tables)
+    decoder = _TensorDecoder(coded.codebooks)
+    rooms = iter(rooms_for([tensor.values.count for tensor in coded.tensors if isinstance(tensor, CodedSparse)]))
     tensors: list[Tensor] = []
-    model, books = ContextModel(), VectorDecoder()
-    for tensor, streams, place in zip(coded.tensors, symbols, places, strict=True):
-        if isinstance(tensor, CodedFloat):
-            tensors.append(decode_float(tensor, place))
-            continue
-        if isinstance(tensor, CodedVectors):
-            tensors.append(books.decode(tensor, streams, place))
-            continue
-        codebook = coded.codebooks[tensor.codebook]
-        if isinstance(tensor, CodedContexts):
-            tensors.append(model.decode(tensor.shape, codebook, (tensor.mask, tensor.values), place))
-            continue
-        _check_values(tensor, streams[-1], codebook, place)
-        if isinstance(tensor, CodedCodes):
-            positions = np.flatnonzero(streams[0]).astype(np.int64)
-            codes = streams[0][positions] - np.uint16(1)
-        else:
-            positions, codes = next(placed) or scan_in_numpy(_scan_of(tensor, streams), place)
-        tensors.append(SharedTensor.checked(tensor.shape, positions, codes, codebook))
+    for part in _parts(coded.tensors, symbols_at_once(threads)):
+        mine, places_here = coded.tensors[part], places[part]
+        symbols = _decode_streams(mine, lookup, coded.lane_log2, places_here, threads)
+        scans = [_scan_of(*pair) for pair in _sparse(mine, symbols)]
+        placed = iter(place_nonzeros(scans, list(itertools.islice(rooms, len(scans))), threads))
+        for tensor, streams, place in zip(mine, symbols, places_here, strict=True):
+            found = next(placed) if isinstance(tensor, CodedSparse) else None
+            tensors.append(decoder.decode(tensor, streams, found, place))
     return tuple(tensors)
 
 
-def _decode_streams(coded: CodedBundle, places: Sequence[str], threads: int) -> list[list[np.ndarray]]:
+def _parts(tensors: Sequence[CodedTensor], symbols: int) -> Iterator[slice]:
+    """Runs of tensors that have so many symbols together, or of one that has more."""
+    first = count = 0
+    for index, tensor in enumerate(tensors):
+        mine = sum(stream.count for stream in streams_of(tensor))
+        if index > first and count + mine > symbols:
+            yield slice(first, index)
+            first, count = index, 0
+        count += mine
+    if tensors:
+        yield slice(first, len(tensors))
+
+
+class _TensorDecoder:
+    """Makes tensors of decoded symbols, in file order: some layouts build on what came before."""
+
+    def __init__(self, codebooks: Sequence[np.ndarray]) -> None:
+        self._codebooks = codebooks
+        self._model = ContextModel()
+        self._vectors = VectorDecoder()
+
+    def decode(self, tensor: CodedTensor, streams: Sequence[np.ndarray], placed: Placed | None, place: str) -> Tensor:
+        """The tensor, of its streams' symbols uint16, and where its non-zeros are, if C++ has found them.
+
+        Raises:
+            MalformedBundle: the symbols are none of such a tensor.
+        """
+        if isinstance(tensor, CodedFloat):
+            return decode_float(tensor, place)
+        if isinstance(tensor, CodedVectors):
+            return self._vectors.decode(tensor, streams, place)
+        codebook = self._codebooks[tensor.codebook]
+        if isinstance(tensor, CodedContexts):
+            return self._model.decode(tensor.shape, codebook, (tensor.mask, tensor.values), place)
+        _check_values(tensor, streams[-1], codebook, place)
+        if isinstance(tensor, CodedCodes):
+            positions = np.flatnonzero(streams[0]).astype(np.int32)
+            codes = streams[0][positions] - np.uint16(1)
+        else:
+            positions, codes = placed or scan_in_numpy(_scan_of(tensor, streams), place)
+        return SharedTensor.checked(tensor.shape, positions, codes, codebook)
+
+
+def _decode_streams(
+    tensors: Sequence[CodedTensor], lookup: Lookup, lane_log2: int, places: Sequence[str], threads: int
+) -> list[list[np.ndarray]]:
     """The symbols uint16 of each tensor's streams."""
     streams = [
         (stream, place)
-        for tensor, place in zip(coded.tensors, places, strict=True)
+        for tensor, place in zip(tensors, places, strict=True)
         for stream in streams_of(tensor)
         if stream.count
     ]
-    present = decode_streams(
-        [stream for stream, _ in streams], coded.tables, coded.lane_log2, [place for _, place in streams], threads
-    )
+    present = decode_streams([s for s, _ in streams], lookup, lane_log2, [place for _, place in streams], threads)
     arrays, none = iter(present), np.zeros(0, dtype=np.uint16)
-    return [[next(arrays) if stream.count else none for stream in streams_of(tensor)] for tensor in coded.tensors]
+    return [[next(arrays) if stream.count else none for stream in streams_of(tensor)] for tensor in tensors]
 
 
 def _sparse(
@@ -80,7 +115,7 @@ def _sparse(
             yield tensor, streams
 
 
-def _scan_of(tensor: CodedSparse, streams: list[np.ndarray]) -> SparseSymbols:
+def _scan_of(tensor: CodedSparse, streams: Sequence[np.ndarray]) -> SparseSymbols:
     gaps, values = streams
     return SparseSymbols(tensor.shape, tensor.layout, tensor.gap_limit, gaps, values)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from model_store.errors import MalformedBundle
 from model_store.huffman import NO_SYMBOL, HuffmanTable, encode_symbols
-from model_store.lock_step import Lanes, decode_lanes
+from model_store.lock_step import Lanes, Lookup, decode_lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class CodedStream:
     table: int
     count: int
     lane_bits: tuple[int, ...]
-    payload: bytes
+    payload: bytes | memoryview
 
 
 def lane_counts(count: int, lane_log2: int) -> list[int]:
@@ -50,12 +50,12 @@ def encode_stream(symbols: np.ndarray, index: int, table: HuffmanTable, lane_log
 
 def decode_streams(
     streams: Sequence[CodedStream],
-    tables: Sequence[HuffmanTable],
+    lookup: Lookup,
     lane_log2: int,
     places: Sequence[str],
     threads: int = 1,
 ) -> list[np.ndarray]:
-    """Decode all streams at once into uint16 arrays of their symbols.
+    """Decode all streams at once into uint16 arrays of their symbols; `lookup` is of the bundle's tables.
 
     Memory is bounded by the payload: every symbol takes a bit or more.
 
@@ -68,7 +68,6 @@ def decode_streams(
     for stream, place in zip(streams, places, strict=True):
         check_padding(stream, place)
     lanes, ends = locate_lanes(streams, lane_log2)
-    lookup = np.concatenate([table.lookup() for table in tables])
     symbols, reached = decode_lanes(lanes, b"".join(stream.payload for stream in streams), lookup, threads)
     decoded = split_by(symbols, [stream.count for stream in streams])
     if not np.array_equal(reached, ends) or int(symbols.max(initial=0)) == NO_SYMBOL:

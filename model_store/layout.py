@@ -43,7 +43,7 @@ def lay_out(tensor: SharedTensor) -> LaidOut:
 
 
 def scan_positions(positions: np.ndarray, shape: tuple[int, ...], layout: Layout) -> np.ndarray:
-    """Row-major positions int64 to those of the layout's scan: the same for CSR, column-major for CSC."""
+    """Row-major positions to those of the layout's scan: the same for CSR, column-major for CSC."""
     if layout is Layout.CSR:
         return positions
     rows, columns = shape[0], math.prod(shape[1:])

@@ -3,25 +3,34 @@
 In numpy every lane advances by one symbol a step, so that S steps decode any number of lanes of S symbols.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
+from model_store.huffman import HuffmanTable
 from model_store.limits import MAX_CODE_LENGTH
 
+if TYPE_CHECKING:
+    from model_store._lanes_native import Tables
 
-def _find_decoder() -> Callable[..., None] | None:
+Lookup = Union["Tables", np.ndarray]
+
+
+def _find_decoder() -> tuple[type["Tables"], Callable[..., None]] | None:
     try:
-        from model_store._lanes_native import decode
+        from model_store._lanes_native import Tables, decode
     except ImportError:  # built without a compiler
         return None
-    return decode
+    return Tables, decode
 
 
-_decode = _find_decoder()
+_native = _find_decoder()
 
 _SYMBOLS_A_THREAD = 1 << 16
+_SYMBOLS_IN_CACHE = 1 << 18  # of 2 bytes, beside what is made of them
 _MOST_THREADS = 64
 
 
@@ -40,23 +49,39 @@ class Lanes:
     tables: np.ndarray
 
 
-def decode_lanes(lanes: Lanes, payload: bytes, lookup: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def lookup_of(tables: Sequence[HuffmanTable]) -> Lookup:
+    """What `decode_lanes` looks codes up in: made once for all lanes of a bundle."""
+    if _native is None:
+        found: np.ndarray = np.concatenate([np.zeros(0, dtype=np.uint16), *(table.lookup() for table in tables)])
+        return found
+    lengths = np.frombuffer(b"".join(bytes(table.lengths) for table in tables), dtype=np.uint8)
+    return _native[0](lengths, [len(table.lengths) for table in tables])
+
+
+def symbols_at_once(threads: int) -> int:
+    """How many symbols are best decoded before others are: numpy wants as many lanes as there are, C++ symbols that are
+    still in the cache, and in memory that was used before, when something is made of them."""
+    return sys.maxsize if _native is None else threads * _SYMBOLS_IN_CACHE
+
+
+def decode_lanes(lanes: Lanes, payload: bytes, lookup: Lookup, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Decode lanes, whatever bits they hold: behind its end the payload reads as zeros.
 
     Args:
-        lookup: uint16 [tables * 2**MAX_CODE_LENGTH], `HuffmanTable.lookup` of each table, one after the other.
+        lookup: of the tables that `Lanes.tables` counts.
         threads: that share the lanes, where they are worth it.
 
     Returns:
         The symbols uint16 of all lanes, one after the other, and the bit int64 behind the last one of each.
     """
-    if _decode is None:
+    if _native is None or isinstance(lookup, np.ndarray):
+        assert isinstance(lookup, np.ndarray)
         return lock_step(lanes, payload, lookup)
     symbols = np.empty(int(lanes.counts.sum()), dtype=np.uint16)
     ends = np.empty_like(lanes.starts)
     data = np.frombuffer(payload, dtype=np.uint8)
     sharing = threads_for(len(symbols), threads)
-    _decode(data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends, sharing)
+    _native[1](data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends, sharing)
     return symbols, ends
 
 
@@ -66,7 +91,7 @@ def threads_for(symbols: int, threads: int) -> int:
 
 
 def lock_step(lanes: Lanes, payload: bytes, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same in numpy.
+    """The same in numpy, of `lookup` uint16 [tables * 2**MAX_CODE_LENGTH]: `HuffmanTable.lookup` of each table.
 
     Lanes are ranked by falling symbol count, so that those still running at a step are a prefix, and the output of one
     step is one contiguous row.

@@ -12,6 +12,8 @@ from model_store.lanes import split_by
 from model_store.layout import row_major_positions
 from model_store.lock_step import threads_for
 
+_POSITION, _CODE = np.dtype(np.int32), np.dtype(np.uint16)
+_LARGE_PAGE = 1 << 21
 _COUNTED_ROWS = 1 << 16  # a row costs the C++ 8 bytes, so that a claim of many is left to numpy, which sorts
 
 
@@ -24,6 +26,9 @@ def _find_placer() -> Callable[..., list[int]] | None:
 
 
 _place = _find_placer()
+
+
+Placed = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,25 +47,33 @@ class SparseSymbols:
     values: np.ndarray
 
 
-Placed = tuple[np.ndarray, np.ndarray]
+def rooms_for(counts: Sequence[int]) -> list[Placed]:
+    """Positions and codes of so many non-zeros each, not filled in.
+
+    They share one piece of memory, which begins at a large page if it fills one: numpy asks the system for those from
+    4 MiB on, and to bring a thousand small ones takes longer than all that is written to them.
+    """
+    total = sum(counts)
+    size = total * (_POSITION.itemsize + _CODE.itemsize)
+    memory = np.empty(size + _LARGE_PAGE if size >= _LARGE_PAGE else size, dtype=np.uint8)
+    first = -memory.ctypes.data % _LARGE_PAGE if size >= _LARGE_PAGE else 0
+    positions, codes = np.split(memory[first : first + size], [total * _POSITION.itemsize])
+    return list(zip(split_by(positions.view(_POSITION), counts), split_by(codes.view(_CODE), counts), strict=True))
 
 
-def place_nonzeros(tensors: Sequence[SparseSymbols], threads: int = 1) -> list[Placed | None]:
-    """Positions int64 [nonzeros], row-major and strictly rising, and codes uint16 [nonzeros], value symbols less one.
+def place_nonzeros(tensors: Sequence[SparseSymbols], rooms: Sequence[Placed], threads: int = 1) -> list[Placed | None]:
+    """Fill in positions int32 [nonzeros], row-major and strictly rising, and codes uint16 [nonzeros], value symbols
+    less one, and give them back.
 
     None where C++ does not do it: `scan_in_numpy` does then, or says what is wrong with the gaps.
     """
     if _place is None:
         return [None] * len(tensors)
-    counts = [len(tensor.values) for tensor in tensors]
-    # One large array comes in large pages, which are soon had.
-    rooms = (split_by(np.empty(sum(counts), dtype=kind), counts) for kind in (np.int64, np.uint16))
-    placed = list(zip(*rooms, strict=True))
     suited = [at for at, tensor in enumerate(tensors) if tensor.shape[0] <= _COUNTED_ROWS]
     symbols = sum(len(tensor.gaps) for tensor in tensors)
-    done = _place([_arguments(tensors[at], placed[at]) for at in suited], threads_for(symbols, threads))
+    done = _place([_arguments(tensors[at], rooms[at]) for at in suited], threads_for(symbols, threads))
     made = {at for at, success in zip(suited, done, strict=True) if success}
-    return [placed[at] if at in made else None for at in range(len(tensors))]
+    return [rooms[at] if at in made else None for at in range(len(tensors))]
 
 
 def _arguments(tensor: SparseSymbols, target: Placed) -> tuple[object, ...]:
@@ -78,9 +91,9 @@ def scan_in_numpy(symbols: SparseSymbols, place: str) -> Placed:
     rows, codes = symbols.shape[0], symbols.values - np.uint16(1)
     scanned = decode_gaps(symbols.gaps, symbols.gap_limit, len(codes), math.prod(symbols.shape), place)
     if symbols.layout is Layout.CSR:
-        return scanned, codes
+        return scanned.astype(np.int32), codes
     positions = row_major_positions(scanned, symbols.shape, symbols.layout)
     # Columns rise already; 16 bits make numpy sort the rows by radix, ten times as fast as by comparison.
     row_of = scanned % rows
     order = np.argsort(row_of.astype(np.uint16) if rows <= 1 << 16 else row_of, kind="stable")
-    return positions[order], codes[order]
+    return positions[order].astype(np.int32), codes[order]

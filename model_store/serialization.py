@@ -67,7 +67,7 @@ def parse(data: bytes) -> CodedBundle:
     return CodedBundle(identity, graph, tables, codebooks, lane_log2, tensors, provenance)
 
 
-def payloads_of(tensor: CodedTensor) -> tuple[bytes, ...]:
+def payloads_of(tensor: CodedTensor) -> tuple[bytes | memoryview, ...]:
     """The tensor's bytes in the payload section, in order."""
     if isinstance(tensor, CodedFloat):
         return (tensor.payload,)

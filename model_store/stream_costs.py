@@ -10,6 +10,7 @@ from model_store.bundle import Bundle, decode_bundle, encode_bundle
 from model_store.coded import CodedBundle, CodedContexts, CodedFloat, streams_of
 from model_store.description import render_table
 from model_store.lanes import decode_streams
+from model_store.lock_step import lookup_of
 from model_store.serialization import parse
 from model_store.tensors import SharedTensor
 from model_store.vectors import VectorTensor
@@ -79,7 +80,7 @@ def _entropies(coded: CodedBundle, bundle: Bundle) -> dict[tuple[str, str], floa
             counts: Iterable[np.ndarray] = (mask, np.bincount(decoded.codes))
         else:
             streams = [stream for stream in streams_of(tensor) if stream.count]
-            found = decode_streams(streams, coded.tables, coded.lane_log2, [names[index]] * len(streams))
+            found = decode_streams(streams, lookup_of(coded.tables), coded.lane_log2, [names[index]] * len(streams))
             counts = [np.bincount(symbols) for symbols in found]
         layer, used = names[index].rpartition(".")[0], STREAMS[-len(streams_of(tensor)) :]
         entropies |= {(layer, stream): entropy_bytes(item) for stream, item in zip(used, counts, strict=False)}

@@ -52,7 +52,7 @@ class SharedTensor:
 
     Attributes:
         shape: [outputs, inputs] or [outputs, inputs / group, height, width].
-        positions: int64 [nonzeros], row-major, strictly rising.
+        positions: int32 [nonzeros], row-major, strictly rising.
         codes: uint16 [nonzeros], indices into the codebook.
         codebook: float16, strictly rising, finite, without 0.
 
@@ -70,7 +70,7 @@ class SharedTensor:
         if len(self.shape) < 2:
             raise MalformedBundle(f"shared tensor: shape {self.shape}, must have rank 2 or more")
         check_codebook(self.codebook, "shared tensor")
-        if self.positions.dtype != np.int64 or self.codes.dtype != np.uint16:
+        if self.positions.dtype != np.int32 or self.codes.dtype != np.uint16:
             raise MalformedBundle(f"shared tensor: positions {self.positions.dtype}, codes {self.codes.dtype}")
         if self.positions.ndim != 1 or self.positions.shape != self.codes.shape:
             raise MalformedBundle(f"shared tensor: {self.positions.shape} positions, {self.codes.shape} codes")

@@ -53,12 +53,12 @@ def exact_codebook(weights: np.ndarray) -> SharedTensor:
 
 def _shared(shape: tuple[int, ...], positions: np.ndarray, values: np.ndarray) -> SharedTensor:
     """Values equal after rounding share a code, values rounded to 0 are pruned, and no entry is left unused."""
-    kept = values != 0
+    kept, positions = values != 0, positions.astype(np.int32)
     if not kept.any():  # a codebook has at least one entry; a tensor of zeros uses none of it
         kept, values = np.zeros(len(values), dtype=bool), np.ones(len(values) or 1, dtype=np.float16)
         return SharedTensor(shape, positions[kept], np.empty(0, dtype=np.uint16), values[:1])
     codebook, codes = np.unique(values[kept], return_inverse=True)
-    return SharedTensor(shape, positions[kept].astype(np.int64), codes.astype(np.uint16), codebook)
+    return SharedTensor(shape, positions[kept], codes.astype(np.uint16), codebook)
 
 
 def _as_codebook(centroids: np.ndarray) -> np.ndarray:

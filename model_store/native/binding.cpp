@@ -28,7 +28,7 @@ template <typename T>
 using Output1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 constexpr int kMostThreads = 256;
-constexpr int64_t kMostElements = int64_t{1} << 40;  // so that products fit 63 bits
+constexpr int64_t kMostElements = INT32_MAX;  // so that positions fit
 
 void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
@@ -67,49 +67,51 @@ std::vector<int64_t> divide(const std::vector<Lane>& lanes, int64_t symbols, int
     return bounds;
 }
 
+Tables tables_from(const Vector1<uint8_t>& lengths, const std::vector<int64_t>& alphabets) {
+    int64_t coded = 0;
+    for (const int64_t alphabet : alphabets) {
+        require(alphabet >= 0 && alphabet <= static_cast<int64_t>(lengths.size()) - coded, "tables: lengths");
+        coded += alphabet;
+    }
+    return tables_of(lengths.data(), alphabets);
+}
+
 // Symbols of all lanes, one after the other, to `symbols`; the bit behind each lane to `ends`.
-void decode(const Vector1<uint8_t>& payload, const Vector1<uint16_t>& lookup, const Vector1<int64_t>& starts,
+void decode(const Vector1<uint8_t>& payload, const Tables& lookup, const Vector1<int64_t>& starts,
             const Vector1<int64_t>& counts, const Vector1<int64_t>& tables, const Output1<uint16_t>& symbols,
             const Output1<int64_t>& ends, int threads) {
     require(threads >= 1 && threads <= kMostThreads, "lanes: threads");
-    require(lookup.size() % kTableEntries == 0, "lanes: tables");
     require(ends.size() == starts.size(), "lanes: ends");
-    for (size_t entry = 0; entry < lookup.size(); ++entry) {
-        const int length = lookup.data()[entry] & 15;
-        require(length >= 1 && length <= kCodeBits, "lanes: code length");
-    }
     const int64_t size_bytes = static_cast<int64_t>(payload.size());
     const std::vector<Lane> lanes =
-        lanes_of(starts, counts, tables, static_cast<int64_t>(lookup.size() / kTableEntries), 8 * size_bytes,
-                 static_cast<int64_t>(symbols.size()));
+        lanes_of(starts, counts, tables, lookup.count(), 8 * size_bytes, static_cast<int64_t>(symbols.size()));
     const uint8_t* bytes = payload.data();
-    const uint16_t* entries = lookup.data();
     uint16_t* out = symbols.data();
     int64_t* behind = ends.data();
     nb::gil_scoped_release released;
     const std::vector<int64_t> bounds = divide(lanes, static_cast<int64_t>(symbols.size()), threads);
     in_parallel(threads, [&](int part) {
         const int64_t first = bounds[part], count = bounds[part + 1] - first;
-        decode_lanes(bytes, size_bytes, entries, lanes.data() + first, count, out, behind);
+        decode_lanes(bytes, size_bytes, lookup, lanes.data() + first, count, out, behind);
     });
 }
 
 // The streams of one tensor, and where its non-zeros go.
-using ToPlace = std::tuple<Vector1<uint16_t>, Vector1<uint16_t>, int, int64_t, int64_t, bool, Output1<int64_t>,
+using ToPlace = std::tuple<Vector1<uint16_t>, Vector1<uint16_t>, int, int64_t, int64_t, bool, Output1<int32_t>,
                            Output1<uint16_t>>;
 
 struct Placing {
     const uint16_t *gaps, *values;
     int64_t symbols, count;
     Scan scan;
-    int64_t* positions;
+    int32_t* positions;
     uint16_t* codes;
 };
 
 Placing placing_of(const ToPlace& tensor) {
     const auto& [gaps, values, limit, rows, columns, by_columns, positions, codes] = tensor;
     require(limit >= 1 && limit <= UINT16_MAX, "place: limit");
-    require(rows >= 1 && rows <= UINT32_MAX && columns >= 1 && columns <= UINT32_MAX / rows, "place: shape");
+    require(rows >= 1 && rows <= UINT32_MAX && columns >= 1 && columns <= INT32_MAX / rows, "place: shape");
     require(values.size() == positions.size() && codes.size() == positions.size(), "place: lengths differ");
     return {gaps.data(),
             values.data(),
@@ -161,7 +163,7 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> array_of(std::vector<T> values) {
     return nb::ndarray<nb::numpy, T, nb::ndim<1>>(kept->data(), {kept->size()}, owner);
 }
 
-using ContextsFound = std::tuple<int, int64_t, nb::ndarray<nb::numpy, int64_t, nb::ndim<1>>,
+using ContextsFound = std::tuple<int, int64_t, nb::ndarray<nb::numpy, int32_t, nb::ndim<1>>,
                                  nb::ndarray<nb::numpy, uint16_t, nb::ndim<1>>>;
 
 // (outcome, symbol past the codebook, positions, codes). What bits have learnt goes on from tensor to tensor.
@@ -196,8 +198,13 @@ ContextsFound contexts(const std::tuple<int64_t, int64_t, int64_t, int64_t>& sha
 
 NB_MODULE(_lanes_native, module) {
     nb::set_leak_warnings(false);  // what is alive when the interpreter ends is no leak
+    nb::class_<Tables>(module, "Tables").def("__init__", [](Tables* place, const Vector1<uint8_t>& lengths,
+                                                            const std::vector<int64_t>& alphabets) {
+        new (place) Tables(tables_from(lengths, alphabets));
+    });
     module.def("decode", &decode);
     module.def("place", &place);
     module.def("contexts", &contexts);
     module.attr("CODE_BITS") = kCodeBits;
+    module.attr("NO_SYMBOL") = kNoSymbol;
 }

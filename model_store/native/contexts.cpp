@@ -107,7 +107,7 @@ class Reader {
                 return stop(made, Outcome::kPastCodebook);
             }
             found_[tap] = kernels_.classes[symbol];
-            made.positions.push_back(first + tap);
+            made.positions.push_back(static_cast<int32_t>(first + tap));
             made.codes.push_back(static_cast<uint16_t>(symbol - 1));
             ++nonzeros;
         }

@@ -35,7 +35,7 @@ enum class Outcome { kDone, kEndsEarly, kGoesOn, kPastCodebook };
 struct Decoded {
     Outcome outcome = Outcome::kDone;
     int64_t symbol = 0;  // that is past the codebook
-    std::vector<int64_t> positions;
+    std::vector<int32_t> positions;
     std::vector<uint16_t> codes;
 };
 

@@ -7,7 +7,7 @@ namespace csrve {
 namespace {
 
 constexpr int kLanes = 4;            // side by side: a symbol waits for a load that waits for the symbol before
-constexpr int kPerRefill = 4;        // symbols of 12 bits or fewer in the 57 bits that a refill leaves at least
+constexpr int kPerRefill = 4;        // looks of 12 bits or fewer in the 57 bits that a refill leaves at least
 constexpr int64_t kWindowBytes = 8;
 
 uint64_t big_endian(const uint8_t* place) {
@@ -44,55 +44,72 @@ int64_t finish(const uint8_t* payload, int64_t size_bytes, const uint16_t* table
     return bit;
 }
 
-int64_t least(const Lane* lanes) {
-    int64_t count = lanes[0].count;
-    for (int lane = 1; lane < kLanes; ++lane) count = lanes[lane].count < count ? lanes[lane].count : count;
-    return count;
+// Both halves of a pair, the second to be written over where there is none.
+void store(uint16_t* place, Pair pair) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint32_t both = pair.entry & 0x0fff0fff;
+    std::memcpy(place, &both, sizeof both);
+#else
+    place[0] = static_cast<uint16_t>(pair.first());
+    place[1] = static_cast<uint16_t>(pair.second());
+#endif
+}
+
+// kLanes lanes as far as they go together: pairs of symbols while all have room for them and eight bytes to read.
+void decode_together(const uint8_t* payload, int64_t size_bytes, const Tables& tables, const Lane* lanes,
+                     uint16_t* symbols, int64_t* ends) {
+    const int64_t last_bit = 8 * (size_bytes - kWindowBytes);  // the last that a window of eight bytes can start at
+    int64_t bit[kLanes], furthest = 0;
+    const uint32_t* pairs[kLanes];
+    uint16_t *out[kLanes], *last_out[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+        bit[lane] = lanes[lane].start;
+        pairs[lane] = tables.pairs.data() + lanes[lane].table * kTableEntries;
+        out[lane] = symbols + lanes[lane].output;
+        last_out[lane] = out[lane] + lanes[lane].count - 2 * kPerRefill;
+        furthest = bit[lane] > furthest ? bit[lane] : furthest;
+    }
+    bool room = true;
+    for (int lane = 0; lane < kLanes; ++lane) room &= lanes[lane].count >= 2 * kPerRefill;
+    while (room && furthest <= last_bit) {
+        uint64_t window[kLanes];
+        for (int lane = 0; lane < kLanes; ++lane)
+            window[lane] = big_endian(payload + (bit[lane] >> 3)) << (bit[lane] & 7);
+#pragma GCC unroll 4
+        for (int step = 0; step < kPerRefill; ++step) {
+#pragma GCC unroll 4
+            for (int lane = 0; lane < kLanes; ++lane) {
+                const Pair pair{pairs[lane][window[lane] >> (64 - kCodeBits)]};
+                store(out[lane], pair);
+                out[lane] += pair.symbols();
+                window[lane] <<= pair.bits();
+                bit[lane] += pair.bits();
+            }
+        }
+        for (int lane = 0; lane < kLanes; ++lane) {
+            room &= out[lane] <= last_out[lane];
+            furthest = bit[lane] > furthest ? bit[lane] : furthest;
+        }
+    }
+    for (int lane = 0; lane < kLanes; ++lane) {
+        const int64_t left = symbols + lanes[lane].output + lanes[lane].count - out[lane];
+        const uint16_t* const singles = tables.singles.data() + lanes[lane].table * kTableEntries;
+        ends[lanes[lane].index] = finish(payload, size_bytes, singles, bit[lane], left, out[lane]);
+    }
 }
 
 }  // namespace
 
-void decode_lanes(const uint8_t* payload, int64_t size_bytes, const uint16_t* tables, const Lane* lanes, int64_t count,
+void decode_lanes(const uint8_t* payload, int64_t size_bytes, const Tables& tables, const Lane* lanes, int64_t count,
                   uint16_t* symbols, int64_t* ends) {
-    const int64_t last_bit = 8 * (size_bytes - kWindowBytes);  // the last that a window of eight bytes can start at
     int64_t first = 0;
-    for (; first + kLanes <= count; first += kLanes) {
-        const Lane* mine = lanes + first;
-        int64_t bit[kLanes];
-        const uint16_t* table[kLanes];
-        uint16_t* out[kLanes];
-        for (int lane = 0; lane < kLanes; ++lane) {
-            bit[lane] = mine[lane].start;
-            table[lane] = tables + mine[lane].table * kTableEntries;
-            out[lane] = symbols + mine[lane].output;
-        }
-        const int64_t steps = least(mine);
-        int64_t done = 0;
-        for (; done + kPerRefill <= steps; done += kPerRefill) {
-            int64_t furthest = bit[0];
-            for (int lane = 1; lane < kLanes; ++lane) furthest = bit[lane] > furthest ? bit[lane] : furthest;
-            if (furthest > last_bit) break;
-            uint64_t window[kLanes];
-            for (int lane = 0; lane < kLanes; ++lane)
-                window[lane] = big_endian(payload + (bit[lane] >> 3)) << (bit[lane] & 7);
-#pragma GCC unroll 4
-            for (int step = 0; step < kPerRefill; ++step) {
-#pragma GCC unroll 4
-                for (int lane = 0; lane < kLanes; ++lane) {
-                    const uint16_t entry = table[lane][window[lane] >> (64 - kCodeBits)];
-                    out[lane][done + step] = entry >> 4;
-                    window[lane] <<= entry & 15;
-                    bit[lane] += entry & 15;
-                }
-            }
-        }
-        for (int lane = 0; lane < kLanes; ++lane)
-            ends[mine[lane].index] = finish(payload, size_bytes, table[lane], bit[lane], mine[lane].count - done,
-                                            out[lane] + done);
+    for (; first + kLanes <= count; first += kLanes)
+        decode_together(payload, size_bytes, tables, lanes + first, symbols, ends);
+    for (; first < count; ++first) {
+        const Lane& lane = lanes[first];
+        const uint16_t* const singles = tables.singles.data() + lane.table * kTableEntries;
+        ends[lane.index] = finish(payload, size_bytes, singles, lane.start, lane.count, symbols + lane.output);
     }
-    for (; first < count; ++first)
-        ends[lanes[first].index] = finish(payload, size_bytes, tables + lanes[first].table * kTableEntries,
-                                          lanes[first].start, lanes[first].count, symbols + lanes[first].output);
 }
 
 }  // namespace csrve

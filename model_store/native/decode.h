@@ -3,10 +3,9 @@
 
 #include <cstdint>
 
-namespace csrve {
+#include "tables.h"
 
-constexpr int kCodeBits = 12;        // the longest code
-constexpr int kTableEntries = 1 << kCodeBits;
+namespace csrve {
 
 // One lane: `count` symbols from bit `start` of the payload on, to `output` on, coded with a table.
 struct Lane {
@@ -17,12 +16,11 @@ struct Lane {
     int64_t index;  // where its end goes
 };
 
-// Decodes every lane, whatever bits the payload has: behind its last byte it reads as zeros, and a lane that runs past it
-// ends where the caller does not expect it. Lanes of like count should follow each other.
+// Decodes every lane, whatever bits the payload has: behind its last byte it reads as zeros, and a lane that runs past
+// it ends where the caller does not expect it. Lanes of like count should follow each other.
 //
-// tables: [tables][4096] of symbol << 4 | length, as HuffmanTable.lookup gives it, lengths 1..12.
 // ends: the bit behind the last symbol of each lane.
-void decode_lanes(const uint8_t* payload, int64_t size_bytes, const uint16_t* tables, const Lane* lanes, int64_t count,
+void decode_lanes(const uint8_t* payload, int64_t size_bytes, const Tables& tables, const Lane* lanes, int64_t count,
                   uint16_t* symbols, int64_t* ends);
 
 }  // namespace csrve

@@ -8,6 +8,7 @@ namespace csrve {
 namespace {
 
 constexpr int64_t kSummed = 1 << 15;  // symbols of 16 bits whose sum fits 32, so that four are added at a time
+constexpr uint32_t kPackedColumns = 1 << 16;
 
 // By a number of 2 or more, without dividing: exact for numerators below 2**32 (Granlund and Montgomery 1994).
 class Divisor {
@@ -54,7 +55,7 @@ void scan_positions(const uint16_t* gaps, int64_t symbols, uint16_t limit, Posit
 // A counting sort by row: within a row the columns rise already.
 template <typename ByRows>
 void place_columns(const uint16_t* gaps, int64_t symbols, const uint16_t* values, int64_t count, const Scan& scan,
-                   const ByRows by_rows, Scratch& scratch, int64_t* positions, uint16_t* codes) {
+                   const ByRows by_rows, Scratch& scratch, int32_t* positions, uint16_t* codes) {
     const uint32_t rows = static_cast<uint32_t>(scan.rows), columns = static_cast<uint32_t>(scan.columns);
     uint32_t* const scanned = scratch.demand(count);
     std::vector<uint32_t> next(rows + 1);  // of each row, the place of its next non-zero
@@ -62,11 +63,26 @@ void place_columns(const uint16_t* gaps, int64_t symbols, const uint16_t* values
     scan_positions(gaps, symbols, scan.limit, scanned,
                    [&](uint32_t position, bool literal) { counts[by_rows.rest(position)] += literal; });
     for (uint32_t row = 0; row < rows; ++row) next[row + 1] += next[row];
-    for (int64_t at = 0; at < count; ++at) {
-        const uint32_t row = by_rows.rest(scanned[at]), target = next[row]++;
-        positions[target] = int64_t{row} * columns + by_rows.quotient(scanned[at]);
-        codes[target] = values[at] - 1;
+    if (columns > kPackedColumns) {
+        for (int64_t at = 0; at < count; ++at) {
+            const uint32_t row = by_rows.rest(scanned[at]), target = next[row]++;
+            positions[target] = static_cast<int32_t>(row * columns + by_rows.quotient(scanned[at]));
+            codes[target] = values[at] - 1;
+        }
+        return;
     }
+    // One store a non-zero where rows lie apart: its column and its code share 32 bits until all are in order.
+    uint32_t* const packed = reinterpret_cast<uint32_t*>(positions);
+    for (int64_t at = 0; at < count; ++at) {
+        const uint16_t code = values[at] - 1;
+        packed[next[by_rows.rest(scanned[at])]++] = by_rows.quotient(scanned[at]) << 16 | code;
+    }
+    uint32_t at = 0;
+    for (uint32_t row = 0; row < rows; ++row)
+        for (; at < next[row]; ++at) {
+            codes[at] = static_cast<uint16_t>(packed[at]);
+            packed[at] = row * columns + (packed[at] >> 16);
+        }
 }
 
 }  // namespace
@@ -92,7 +108,7 @@ int64_t count_positions(const uint16_t* gaps, int64_t symbols, const Scan& scan)
 }
 
 void place_nonzeros(const uint16_t* gaps, int64_t symbols, const uint16_t* values, int64_t count, const Scan& scan,
-                    Scratch& scratch, int64_t* positions, uint16_t* codes) {
+                    Scratch& scratch, int32_t* positions, uint16_t* codes) {
     if (scan.by_columns) {
         const uint32_t rows = static_cast<uint32_t>(scan.rows);
         if (rows & (rows - 1))
@@ -101,7 +117,7 @@ void place_nonzeros(const uint16_t* gaps, int64_t symbols, const uint16_t* value
             place_columns(gaps, symbols, values, count, scan, Shift(rows), scratch, positions, codes);
         return;
     }
-    scan_positions(gaps, symbols, scan.limit, positions, [](int64_t, bool) {});
+    scan_positions(gaps, symbols, scan.limit, positions, [](int32_t, bool) {});
     for (int64_t at = 0; at < count; ++at) codes[at] = values[at] - 1;
 }
 

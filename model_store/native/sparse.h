@@ -6,7 +6,7 @@
 
 namespace csrve {
 
-// A scan of a matrix of fewer than 2**32 elements: row by row, or column by column.
+// A scan of a matrix of fewer than 2**31 elements: row by row, or column by column.
 struct Scan {
     int64_t rows, columns;
     bool by_columns;
@@ -36,6 +36,6 @@ class Scratch {
 
 // Positions [n] and codes [n], value symbols less one, of gaps for which `count_positions` gave n.
 void place_nonzeros(const uint16_t* gaps, int64_t symbols, const uint16_t* values, int64_t count, const Scan& scan,
-                    Scratch& scratch, int64_t* positions, uint16_t* codes);
+                    Scratch& scratch, int32_t* positions, uint16_t* codes);
 
 }  // namespace csrve

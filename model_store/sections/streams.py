@@ -39,4 +39,4 @@ class StreamReader:
             raise MalformedBundle(f"{place}: {len(counts)} lanes, must fit {self.reader.remaining} bytes")
         bounds = [(count, MAX_CODE_LENGTH * count) for count in counts]
         lane_bits = self.reader.varints(f"a lane of {place}", bounds)
-        return CodedStream(table, count, lane_bits, self.payload.take(payload_size(lane_bits), place))
+        return CodedStream(table, count, lane_bits, self.payload.view(payload_size(lane_bits), place))

@@ -129,7 +129,7 @@ class _Network:
     def _weight(self, shape: tuple[int, ...], density: float) -> SharedTensor:
         elements = math.prod(shape)
         count = round(density * elements)
-        positions = np.sort(np.argpartition(self._random.random(elements), count - 1)[:count]).astype(np.int64)
+        positions = np.sort(np.argpartition(self._random.random(elements), count - 1)[:count]).astype(np.int32)
         # Laplacian weights of mean size 1 whose size passes -log(density): that share of them does.
         sizes = self._random.exponential(size=count) - math.log(density)
         values = sizes * self._random.choice((-1.0, 1.0), count)

@@ -29,7 +29,7 @@ class Builder:
         self,
         input: int,
         output: _Sides,
-        positions: npt.NDArray[np.int64],
+        positions: npt.NDArray[np.int32],
         codes: npt.NDArray[np.uint16],  # of `values`; none where there is a value for every position
         values: _Floats,
         scale: _Floats,

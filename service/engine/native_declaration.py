@@ -71,14 +71,14 @@ def _convolution(builder: _native.Builder, step: Step, numbers: Mapping[int, int
 
 
 def _nonzeros(weight: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of what is not zero: row-major positions int64; codes uint16 and the values float32 that they index, or no codes
+    """Of what is not zero: row-major positions int32; codes uint16 and the values float32 that they index, or no codes
     and a value for every position."""
     if isinstance(weight, SharedTensor) and weight.nonzeros:
         return weight.positions, weight.codes, weight.codebook.astype(np.float32)
     if isinstance(weight, SharedTensor):
         return weight.positions, weight.codes, _NO_FLOATS
     flat = weight.to_dense().reshape(-1)
-    positions = np.flatnonzero(flat).astype(np.int64)
+    positions = np.flatnonzero(flat).astype(np.int32)
     return positions, _NO_CODES, flat[positions]
 
 

@@ -17,7 +17,7 @@ WINDOW = {"pads": (1, 1, 1, 1), "dilations": (1, 1), "group": (1,)}
 def smallest_bundle() -> Bundle:
     """One linear layer from a picture of 1 x 1 x 2 to two classes: weight [[0.5, 0], [0, -1]], bias [0, 1]."""
     weight = SharedTensor(
-        (2, 2), np.array([0, 3], np.int64), np.array([1, 0], np.uint16), np.array([-1, 0.5], np.float16)
+        (2, 2), np.array([0, 3], np.int32), np.array([1, 0], np.uint16), np.array([-1, 0.5], np.float16)
     )
     bias = FloatTensor(np.array([0, 1], np.float16))
     graph = Graph((Node("Flatten", (0,)), Node("Gemm", (1,), (0, 1), {}, "linear")))
@@ -29,7 +29,7 @@ def random_shared(
 ) -> SharedTensor:
     """Non-zeros at random positions with values from a random codebook."""
     elements = int(np.prod(shape))
-    positions = np.sort(generator.choice(elements, round(elements * density), replace=False)).astype(np.int64)
+    positions = np.sort(generator.choice(elements, round(elements * density), replace=False)).astype(np.int32)
     codebook = np.unique((generator.normal(size=entries) * 0.3).astype(np.float16))
     codebook = codebook[codebook != 0]
     codes = generator.integers(0, len(codebook), len(positions)).astype(np.uint16)

@@ -123,7 +123,7 @@ def refused_files() -> dict[str, bytes]:
 
 def linear_weight(codebook: list[float], codes: tuple[int, int] = (1, 0)) -> SharedTensor:
     """The smallest bundle's weight, with another codebook."""
-    return SharedTensor((2, 2), np.array([0, 3], np.int64), np.array(codes, np.uint16), np.array(codebook, np.float16))
+    return SharedTensor((2, 2), np.array([0, 3], np.int32), np.array(codes, np.uint16), np.array(codebook, np.float16))
 
 
 def refused_contexts(changed: Callable[..., bytes]) -> dict[str, bytes]:

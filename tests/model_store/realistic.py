@@ -17,7 +17,7 @@ def pruned(generator: np.random.Generator, shape: tuple[int, ...], density: floa
     strength = np.repeat(generator.lognormal(0, 0.5, shape[1]), math.prod(shape[2:]))
     weights = (generator.laplace(size=(shape[0], len(strength))) * strength).ravel()
     kept = max(1, round(weights.size * density))
-    positions = np.sort(np.argpartition(-np.abs(weights), kept - 1)[:kept])
+    positions = np.sort(np.argpartition(-np.abs(weights), kept - 1)[:kept]).astype(np.int32)
     values = weights[positions]
     codebook, codes = centroids(values, entries)
     return SharedTensor(shape, positions, codes, codebook)

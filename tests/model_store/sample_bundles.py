@@ -17,7 +17,7 @@ def shared(generator: np.random.Generator, *shape: int) -> SharedTensor:
     positions = np.sort(generator.choice(elements, size=max(len(_CODEBOOK), int(0.4 * elements)), replace=False))
     codes = generator.integers(len(_CODEBOOK), size=len(positions)).astype(np.uint16)
     codes[: len(_CODEBOOK)] = range(len(_CODEBOOK))  # every entry is used
-    return SharedTensor(shape, positions.astype(np.int64), codes, _CODEBOOK)
+    return SharedTensor(shape, positions.astype(np.int32), codes, _CODEBOOK)
 
 
 def floats(generator: np.random.Generator, *shape: int) -> FloatTensor:

@@ -6,6 +6,7 @@ from model_store.bundle import encode_bundle
 from model_store.coded import streams_of
 from model_store.errors import BundleError
 from model_store.lanes import decode_streams
+from model_store.lock_step import lookup_of
 from model_store.serialization import parse, serialize
 from tests.model_store.examples import residual_bundle, smallest_bundle
 from tests.model_store.generation import random_bundle, random_coding
@@ -18,7 +19,7 @@ def entropy_bytes(data: bytes) -> float:
     coded = parse(data)
     streams = [stream for tensor in coded.tensors for stream in streams_of(tensor) if stream.count]
     total = 0.0
-    for symbols in decode_streams(streams, coded.tables, coded.lane_log2, ["here"] * len(streams)):
+    for symbols in decode_streams(streams, lookup_of(coded.tables), coded.lane_log2, ["here"] * len(streams)):
         counts = np.bincount(symbols)
         counts = counts[counts > 0]
         total -= float((counts * np.log2(counts / counts.sum())).sum())

@@ -34,7 +34,7 @@ from tests.model_store.oracle import agree, judge, refusal
 
 GOLDEN = {path.stem: path.read_bytes() for path in sorted(FOLDER.glob("*.csrve"))}
 SMALLEST = GOLDEN["smallest"]
-POSITIONS = (np.array([1], np.int64), np.array([0], np.uint16))
+POSITIONS = (np.array([1], np.int32), np.array([0], np.uint16))
 FRAMES = (TruncatedBundle, MalformedBundle, DigestMismatch)
 
 

@@ -173,7 +173,7 @@ def test_p4_what_accepting_costs_is_bounded_by_the_symbols(layout: int) -> None:
 def empty_contexts(rows: int) -> bytes:
     """A linear layer without a single weight, context-coded: as many elements a byte as there can be."""
     columns = 1 << 10
-    nothing = SharedTensor((rows, columns), np.zeros(0, np.int64), np.zeros(0, np.uint16), np.ones(1, np.float16))
+    nothing = SharedTensor((rows, columns), np.zeros(0, np.int32), np.zeros(0, np.uint16), np.ones(1, np.float16))
     graph = Graph((Node("Flatten", (0,)), Node("Gemm", (1,), (0,), {}, "fc")))
     names = tuple(str(label) for label in range(rows))
     preprocessing = Preprocessing(1, columns, (0.0,), (1.0,))

@@ -69,7 +69,7 @@ def smooth_kernels(seed: int) -> SharedTensor:
     weights = signs * generator.choice((0, 0.25, 0.5, 1), (32, 16, 9), p=(0.6, 0.2, 0.1, 0.1))
     flat = weights.ravel()
     book = np.array([-1, -0.5, -0.25, 0.25, 0.5, 1], np.float16)
-    positions = np.flatnonzero(flat).astype(np.int64)
+    positions = np.flatnonzero(flat).astype(np.int32)
     codes = np.searchsorted(book.astype(np.float64), flat[positions]).astype(np.uint16)
     return SharedTensor((32, 16, 3, 3), positions, codes, book)
 
@@ -89,7 +89,7 @@ def test_signs_that_agree_within_a_kernel_cost_less() -> None:
 def test_filters_and_channels_of_unequal_density_cost_less() -> None:
     generator = np.random.default_rng(3)
     density = np.outer(generator.choice((0.02, 0.6), 64), generator.choice((0.3, 1), 64))
-    flat = np.flatnonzero(generator.random((64, 64)) < density).astype(np.int64)
+    flat = np.flatnonzero(generator.random((64, 64)) < density).astype(np.int32)
     share = len(flat) / 4096
     entropy = -4096 * (share * math.log2(share) + (1 - share) * math.log2(1 - share)) / 8
     tensor = SharedTensor((64, 64), flat, np.zeros(len(flat), np.uint16), BOOK[:1])
@@ -122,7 +122,7 @@ def test_classes_tell_sign_and_the_outer_half(book: list[float], classes: list[i
 
 
 def test_a_value_past_the_codebook_is_refused() -> None:
-    tensor = SharedTensor((1, 2), np.arange(2), np.array([3, 0], np.uint16), BOOK)
+    tensor = SharedTensor((1, 2), np.arange(2, dtype=np.int32), np.array([3, 0], np.uint16), BOOK)
     streams = ContextModel().encode(tensor)
     with pytest.raises(MalformedBundle, match=r"^here: value symbol 4, must be <= 3$"):
         ContextModel().decode((1, 2), BOOK[:3], streams, "here")
@@ -196,7 +196,7 @@ def test_both_decoders_give_the_same_reason(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], streams: tuple[object, object], book: object, message: str
 ) -> None:
     assert isinstance(book, np.ndarray)
-    whole = ContextModel().encode(SharedTensor((1, 2), np.arange(2), np.array([3, 0], np.uint16), BOOK))
+    whole = ContextModel().encode(SharedTensor((1, 2), np.arange(2, dtype=np.int32), np.array([3, 0], np.uint16), BOOK))
     choice = {"whole": whole, "short": tuple(stream[:3] for stream in whole)}
     parts = [choice[kind][at] if isinstance(kind, str) else kind for at, kind in enumerate(streams)]
     for decoder in (module._decode, None):

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model_store import decoder
 from model_store.bundle import decode_bundle
 from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Identity, Layout
 from model_store.decoder import decode_tensors
 from model_store.errors import MalformedBundle
 from model_store.graph import Graph, Node
 from model_store.huffman import HuffmanTable
-from model_store.lanes import encode_stream
+from model_store.lanes import CodedStream, encode_stream
 from model_store.preprocessing import Preprocessing
 from model_store.serialization import serialize
 from model_store.tensors import FloatTensor, SharedTensor
@@ -93,3 +94,33 @@ def test_what_the_decoder_does_not_check_again_holds(seed: int) -> None:
     for tensor in decode_bundle(serialize(random_coding(random_bundle(seed), seed))).tensors:
         if isinstance(tensor, SharedTensor):
             SharedTensor(tensor.shape, tensor.positions, tensor.codes, tensor.codebook)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_tensors_are_the_same_however_many_are_decoded_together(seed: int) -> None:
+    data = serialize(random_coding(random_bundle(seed), seed))
+    expected = decode_bundle(data).tensors
+    for symbols in (1, 50, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(decoder, "symbols_at_once", lambda threads, symbols=symbols: symbols)
+            for found, tensor in zip(decode_bundle(data).tensors, expected, strict=True):
+                assert type(found) is type(tensor)
+                np.testing.assert_array_equal(found.to_dense(), tensor.to_dense())
+
+
+@pytest.mark.parametrize(
+    ("counts", "parts"),
+    [
+        ([], []),
+        ([0], [(0, 1)]),
+        ([3, 3, 4], [(0, 3)]),
+        ([3, 3, 5], [(0, 2), (2, 3)]),
+        ([11, 1, 99, 0, 1], [(0, 1), (1, 2), (2, 3), (3, 5)]),
+        ([10, 0, 10, 0], [(0, 2), (2, 4)]),
+    ],
+)
+def test_parts_hold_as_many_symbols_as_they_may(counts: list[int], parts: list[tuple[int, int]]) -> None:
+    streams = [CodedStream(0, count, (), b"") for count in counts]
+    tensors = [CodedCodes((1, 1), 0, stream) for stream in streams]
+    assert [(part.start, part.stop) for part in decoder._parts(tensors, 10)] == parts

@@ -25,8 +25,10 @@ HASH_SEEDS = ("0", "1", "12345")
 
 def test_each_tensor_is_coded_as_its_kind_asks() -> None:
     floats = FloatTensor(np.array([1, -2], np.float16))
-    dense = SharedTensor((1, 3), np.arange(3), np.array([0, 1, 0], np.uint16), np.array([1, 2], np.float16))
-    empty = SharedTensor((2, 2), np.zeros(0, np.int64), np.zeros(0, np.uint16), np.array([1, 2], np.float16))
+    dense = SharedTensor(
+        (1, 3), np.arange(3, dtype=np.int32), np.array([0, 1, 0], np.uint16), np.array([1, 2], np.float16)
+    )
+    empty = SharedTensor((2, 2), np.zeros(0, np.int32), np.zeros(0, np.uint16), np.array([1, 2], np.float16))
     encoded = encode_tensors([floats, dense, empty])
     assert encoded.lane_log2 == 8
     assert encoded.tables == (HuffmanTable((0, 1, 1)),)

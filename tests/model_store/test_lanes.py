@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from model_store.errors import MalformedBundle
 from model_store.huffman import HuffmanTable, fit_table
 from model_store.lanes import CodedStream, decode_streams, encode_stream, lane_counts, payload_size
+from model_store.lock_step import lookup_of
 
 SKEWED = HuffmanTable((1, 2, 3, 3))
 
@@ -17,7 +18,7 @@ def draw(count: int, seed: int = 0) -> np.ndarray:
 
 
 def decode_one(stream: CodedStream, table: HuffmanTable = SKEWED, lane_log2: int = 8) -> list[int]:
-    return [int(symbol) for symbol in decode_streams([stream], [table], lane_log2, ["here"])[0]]
+    return [int(symbol) for symbol in decode_streams([stream], lookup_of([table]), lane_log2, ["here"])[0]]
 
 
 @pytest.mark.parametrize("lane_log2", [8, 9, 12])
@@ -46,12 +47,12 @@ def test_many_streams_of_many_tables_decode_together(sizes: list[int], seed: int
     streams = [
         encode_stream(item, at, table, lane_log2) for at, (item, table) in enumerate(zip(symbols, tables, strict=True))
     ]
-    decoded = decode_streams(streams, tables, lane_log2, ["here"] * len(streams))
+    decoded = decode_streams(streams, lookup_of(tables), lane_log2, ["here"] * len(streams))
     assert [item.tolist() for item in decoded] == [item.tolist() for item in symbols]
 
 
 def test_no_streams_give_no_arrays() -> None:
-    assert decode_streams([], [], 8, []) == []
+    assert decode_streams([], lookup_of([SKEWED]), 8, []) == []
 
 
 def test_a_stream_without_symbols_has_no_lanes() -> None:
@@ -105,7 +106,7 @@ def test_the_stream_at_fault_is_named() -> None:
     good = encode_stream(draw(10), 0, SKEWED, 8)
     bad = CodedStream(0, 8, (8,), b"\xff")
     with pytest.raises(MalformedBundle, match=r"^second: the codes do not end where their lane ends$"):
-        decode_streams([good, bad, good], [SKEWED], 8, ["first", "second", "third"])
+        decode_streams([good, bad, good], lookup_of([SKEWED]), 8, ["first", "second", "third"])
 
 
 def test_a_symbol_past_the_table_cannot_be_written() -> None:

@@ -76,14 +76,14 @@ def test_what_is_laid_out_gives_back_positions_and_codes(seed: int, shape: tuple
 def test_each_layout_wins_where_it_should(rows: int, columns: int, chosen: list[int], layout: Layout) -> None:
     codes = np.arange(len(chosen), dtype=np.uint16) % 3
     codebook = np.array([-1, 1, 2], np.float16)
-    item = lay_out(SharedTensor((rows, columns), np.array(chosen, np.int64), codes, codebook))
+    item = lay_out(SharedTensor((rows, columns), np.array(chosen, np.int32), codes, codebook))
     assert item.layout is layout
     assert (item.gaps is None) == (layout is Layout.CODES)
 
 
 def test_gaps_of_hundreds_have_symbols_of_their_own_where_there_are_enough_of_them() -> None:
     generator = np.random.default_rng(0)
-    positions = np.cumsum(generator.integers(300, 340, 3000))
+    positions = np.cumsum(generator.integers(300, 340, 3000)).astype(np.int32)
     codes = np.zeros(len(positions), np.uint16)
     item = lay_out(SharedTensor((1024, 1024), positions, codes, np.ones(1, np.float16)))
     assert item.gap_limit == 384
@@ -93,7 +93,7 @@ def test_gaps_of_hundreds_have_symbols_of_their_own_where_there_are_enough_of_th
 
 def test_codes_of_the_largest_codebook_do_not_wrap() -> None:
     codebook = np.arange(1, 1023).astype(np.float16)
-    tensor = SharedTensor((2, 511), np.arange(1022), np.arange(1022, dtype=np.uint16), codebook)
+    tensor = SharedTensor((2, 511), np.arange(1022, dtype=np.int32), np.arange(1022, dtype=np.uint16), codebook)
     assert lay_out(tensor).values.tolist() == list(range(1, 1023))
 
 

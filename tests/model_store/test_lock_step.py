@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from model_store import lanes as lanes_module
 from model_store import lock_step as module
 from model_store.errors import MalformedBundle
-from model_store.huffman import HuffmanTable, fit_table
+from model_store.huffman import NO_SYMBOL, HuffmanTable, fit_table
 from model_store.lanes import CodedStream, decode_streams, encode_stream
 from model_store.limits import MAX_CODE_LENGTH
-from model_store.lock_step import Lanes, decode_lanes, lock_step, threads_for
+from model_store.lock_step import Lanes, decode_lanes, lock_step, lookup_of, symbols_at_once, threads_for
 
 _lanes_native = pytest.importorskip("model_store._lanes_native", reason="built without a compiler")
 
@@ -32,7 +32,6 @@ def some_tables() -> list[HuffmanTable]:
 def test_both_decoders_read_any_bits_alike(payload: bytes, seed: int, lanes: int, threads: int) -> None:
     generator = np.random.default_rng(seed)
     tables = [some_tables()[index] for index in generator.integers(0, 6, 3)]
-    lookup = np.concatenate([table.lookup() for table in tables])
     where = Lanes(
         generator.integers(0, 8 * len(payload) + 1, lanes),
         generator.integers(1, 400, lanes),
@@ -40,7 +39,8 @@ def test_both_decoders_read_any_bits_alike(payload: bytes, seed: int, lanes: int
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_SYMBOLS_A_THREAD", 1)
-        native = decode_lanes(where, payload, lookup, threads)
+        native = decode_lanes(where, payload, lookup_of(tables), threads)
+    lookup = np.concatenate([table.lookup() for table in tables])
     for got, expected in zip(native, lock_step(where, payload, lookup), strict=True):
         np.testing.assert_array_equal(got, expected)
 
@@ -54,14 +54,14 @@ def test_both_decoders_give_back_what_was_coded(sizes: list[int], seed: int, lan
     streams = [
         encode_stream(item, at, table, lane_log2) for at, (item, table) in enumerate(zip(symbols, tables, strict=True))
     ]
-    for decoder in (_lanes_native.decode, None):
+    for native in (module._native, None):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "_decode", decoder)
-            decoded = decode_streams(streams, tables, lane_log2, ["here"] * len(streams))
+            patch.setattr(module, "_native", native)
+            decoded = decode_streams(streams, lookup_of(tables), lane_log2, ["here"] * len(streams))
         assert [item.tolist() for item in decoded] == [item.tolist() for item in symbols]
 
 
-@pytest.mark.parametrize("decoder", [_lanes_native.decode, None], ids=["native", "numpy"])
+@pytest.mark.parametrize("native", [module._native, None], ids=["native", "numpy"])
 @pytest.mark.parametrize(
     ("stream", "lengths", "message"),
     [
@@ -72,16 +72,25 @@ def test_both_decoders_give_back_what_was_coded(sizes: list[int], seed: int, lan
     ],
 )
 def test_both_decoders_refuse_alike(
-    monkeypatch: pytest.MonkeyPatch, decoder: object, stream: CodedStream, lengths: tuple[int, ...], message: str
+    monkeypatch: pytest.MonkeyPatch, native: object, stream: CodedStream, lengths: tuple[int, ...], message: str
 ) -> None:
-    monkeypatch.setattr(module, "_decode", decoder)
+    monkeypatch.setattr(module, "_native", native)
     with pytest.raises(MalformedBundle) as caught:
-        decode_streams([stream], [HuffmanTable(lengths)], 8, ["here"])
+        decode_streams([stream], lookup_of([HuffmanTable(lengths)]), 8, ["here"])
     assert str(caught.value) == message
 
 
-def test_both_decoders_know_the_longest_code() -> None:
+def test_both_decoders_know_the_longest_code_and_what_is_no_symbol() -> None:
     assert _lanes_native.CODE_BITS == MAX_CODE_LENGTH
+    assert _lanes_native.NO_SYMBOL == NO_SYMBOL
+
+
+def native_decode(*numbers: np.ndarray, symbols: int = 0, threads: int = 1) -> None:
+    """A byte by one table: one lane from bit 0 on, where starts, counts and tables do not say otherwise."""
+    none = np.zeros(1, np.int64)
+    arrays = numbers or (none, none, none)
+    out, ends = np.zeros(symbols, np.uint16), np.zeros(1, np.int64)
+    _lanes_native.decode(np.zeros(1, np.uint8), lookup_of([HuffmanTable((1, 1))]), *arrays, out, ends, threads)
 
 
 @pytest.mark.parametrize(
@@ -100,27 +109,33 @@ def test_both_decoders_know_the_longest_code() -> None:
 def test_the_extension_refuses_what_does_not_fit(change: dict[str, list[int]], message: str) -> None:
     arrays = {"starts": [0], "counts": [2], "tables": [0]} | change
     numbers = [np.array(values, dtype=np.int64) for values in arrays.values()]
-    lookup = HuffmanTable((1, 1)).lookup()
-    symbols, ends = np.zeros(2, np.uint16), np.zeros(1, np.int64)
     with pytest.raises(ValueError, match=message):
-        _lanes_native.decode(np.zeros(1, np.uint8), lookup, *numbers, symbols, ends, 1)
+        native_decode(*numbers, symbols=2)
 
 
-def test_the_extension_refuses_a_table_with_a_length_of_0() -> None:
-    one = np.zeros(1, np.int64)
-    with pytest.raises(ValueError, match="code length"):
-        _lanes_native.decode(
-            np.zeros(1, np.uint8), np.zeros(4096, np.uint16), one, one, one, np.zeros(0, np.uint16), one, 1
-        )
+@pytest.mark.parametrize(
+    ("lengths", "alphabets", "message"),
+    [
+        ([13, 1], [2], "code length"),
+        ([1, 1, 1], [3], "code lengths"),
+        ([1, 2, 2, *[12] * 2], [5], "code lengths"),
+        ([1] * 1024, [1024], "alphabet"),
+        ([1, 1], [3], "lengths"),
+        ([1, 1], [1, 2], "lengths"),
+        ([1, 1], [-1], "lengths"),
+    ],
+)
+def test_the_extension_refuses_lengths_that_make_no_table(
+    lengths: list[int], alphabets: list[int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        _lanes_native.Tables(np.array(lengths, np.uint8), alphabets)
 
 
 @pytest.mark.parametrize("threads", [0, 257])
 def test_the_extension_refuses_a_wrong_number_of_threads(threads: int) -> None:
-    one = np.zeros(1, np.int64)
     with pytest.raises(ValueError, match="threads"):
-        _lanes_native.decode(
-            np.zeros(1, np.uint8), HuffmanTable((1, 1)).lookup(), one, one, one, np.zeros(0, np.uint16), one, threads
-        )
+        native_decode(threads=threads)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +146,22 @@ def test_few_symbols_are_not_worth_many_threads(symbols: int, threads: int, expe
     assert threads_for(symbols, threads) == expected
 
 
+def test_numpy_decodes_all_lanes_at_once_and_the_extension_what_the_cache_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert 1 << 17 <= 2 * symbols_at_once(1) == symbols_at_once(2) <= 1 << 21
+    monkeypatch.setattr(module, "_native", None)
+    assert symbols_at_once(1) == sys.maxsize
+
+
 def test_numpy_takes_over_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "model_store._lanes_native", None)
-    monkeypatch.setattr(module, "_decode", module._find_decoder())
-    assert module._decode is None
+    monkeypatch.setattr(module, "_native", module._find_decoder())
+    assert module._native is None
     stream = encode_stream(np.array([2, 0, 0, 1], np.uint16), 0, HuffmanTable((1, 2, 2)), 8)
-    assert lanes_module.decode_streams([stream], [HuffmanTable((1, 2, 2))], 8, ["here"])[0].tolist() == [2, 0, 0, 1]
+    assert lanes_module.decode_streams([stream], lookup_of([HuffmanTable((1, 2, 2))]), 8, ["here"])[0].tolist() == [
+        2,
+        0,
+        0,
+        1,
+    ]

@@ -14,11 +14,11 @@ from model_store.coded import Layout
 from model_store.errors import MalformedBundle
 from model_store.gaps import encode_gaps
 from model_store.layout import scan_positions
-from model_store.nonzeros import Placed, SparseSymbols, place_nonzeros, scan_in_numpy
+from model_store.nonzeros import Placed, SparseSymbols, place_nonzeros, rooms_for, scan_in_numpy
 
 _lanes_native = pytest.importorskip("model_store._lanes_native", reason="built without a compiler")
 
-SHAPES = [(1, 1), (1, 40), (40, 1), (7, 9), (5, 3, 3, 2), (64, 16), (300, 11), (513, 4, 3)]
+SHAPES = [(1, 1), (1, 40), (40, 1), (7, 9), (5, 3, 3, 2), (64, 16), (300, 11), (513, 4, 3), (2, 65_536), (2, 65_537)]
 LAYOUTS = st.sampled_from([Layout.CSR, Layout.CSC])
 
 
@@ -28,8 +28,12 @@ def symbols_of(positions: np.ndarray, shape: tuple[int, ...], layout: Layout, li
     return SparseSymbols(shape, layout, limit, encode_gaps(scanned, limit), values)
 
 
+def placed_natively(tensors: list[SparseSymbols], threads: int = 1) -> list[Placed | None]:
+    return place_nonzeros(tensors, rooms_for([len(tensor.values) for tensor in tensors]), threads)
+
+
 def natively(symbols: SparseSymbols, place: str) -> Placed:
-    (placed,) = place_nonzeros([symbols])
+    (placed,) = placed_natively([symbols])
     return placed or scan_in_numpy(symbols, place)
 
 
@@ -38,7 +42,7 @@ def outcome(decode: Callable[[SparseSymbols, str], Placed], symbols: SparseSymbo
         positions, codes = decode(symbols, "here")
     except MalformedBundle as error:
         return str(error)
-    assert (positions.dtype, codes.dtype) == (np.int64, np.uint16)
+    assert (positions.dtype, codes.dtype) == (np.int32, np.uint16)
     return positions.tolist(), codes.tolist()
 
 
@@ -48,12 +52,12 @@ def test_non_zeros_come_back_in_their_order_and_both_decoders_agree(
     shape: tuple[int, ...], layout: Layout, density: float, limit: int, seed: int
 ) -> None:
     elements = math.prod(shape)
-    positions = np.flatnonzero(np.random.default_rng(seed).random(elements) < density).astype(np.int64)
+    positions = np.flatnonzero(np.random.default_rng(seed).random(elements) < density).astype(np.int32)
     symbols = symbols_of(positions, shape, layout, limit, seed)
     found = outcome(natively, symbols)
     assert found[0] == positions.tolist()
     assert found == outcome(scan_in_numpy, symbols)
-    assert place_nonzeros([symbols]) != [None]
+    assert placed_natively([symbols]) != [None]
 
 
 @settings(max_examples=200, deadline=None)
@@ -93,7 +97,7 @@ def test_what_the_extension_refuses_is_told_as_numpy_tells_it(
 def test_a_claim_of_many_rows_is_left_to_numpy() -> None:
     few = symbols_of(np.array([0, 5]), (2, 3), Layout.CSC, 3, 0)
     many = symbols_of(np.array([0, 9, (1 << 25) - 1]), (1 << 24, 2), Layout.CSC, 1022, 0)
-    first, second, third = place_nonzeros([few, many, few])
+    first, second, third = placed_natively([few, many, few])
     assert first is not None
     assert second is None
     assert third is not None
@@ -109,18 +113,30 @@ def test_threads_share_the_tensors_and_one_that_is_refused_hinders_no_other(
     generator = np.random.default_rng(0)
     tensors = []
     for at, layout in enumerate([Layout.CSR, Layout.CSC] * 8):
-        positions = np.flatnonzero(generator.random(64 * 27) < 0.3).astype(np.int64)
+        positions = np.flatnonzero(generator.random(64 * 27) < 0.3).astype(np.int32)
         tensors.append(symbols_of(positions, (64, 3, 3, 3), layout, 7, at))
     tensors[5] = replace(tensors[5], gaps=tensors[5].gaps[:-1])
-    placed = place_nonzeros(tensors, threads)
+    placed = placed_natively(tensors, threads)
     assert [at for at, found in enumerate(placed) if found is None] == [5]
     for tensor, found in zip(tensors, placed, strict=True):
         if found is not None:
             assert outcome(lambda *_, mine=found: mine, tensor) == outcome(scan_in_numpy, tensor)
 
 
+@pytest.mark.parametrize("counts", [[], [0], [3, 0, 5], [100_000, 1, 249_527], [349_526], [1_000_000, 7]])
+def test_rooms_lie_apart_and_begin_at_a_large_page_if_they_fill_one(counts: list[int]) -> None:
+    rooms = rooms_for(counts)
+    assert [(len(positions), len(codes)) for positions, codes in rooms] == [(count, count) for count in counts]
+    for at, (positions, codes) in enumerate(rooms):
+        assert (positions.dtype, codes.dtype) == (np.int32, np.uint16)
+        positions[:], codes[:] = at, at
+    assert all((positions == at).all() and (codes == at).all() for at, (positions, codes) in enumerate(rooms))
+    if 6 * sum(counts) >= 1 << 21:
+        assert rooms[0][0].ctypes.data % (1 << 21) == 0
+
+
 def test_no_tensors_are_no_trouble() -> None:
-    assert place_nonzeros([]) == []
+    assert place_nonzeros([], []) == []
 
 
 def test_numpy_takes_over_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +144,7 @@ def test_numpy_takes_over_where_the_extension_is_missing(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "_place", module._find_placer())
     assert module._place is None
     symbols = SparseSymbols((2, 3), Layout.CSC, 3, np.array([1, 3, 0], np.uint16), np.array([4, 2], np.uint16))
-    assert place_nonzeros([symbols]) == [None]
+    assert placed_natively([symbols]) == [None]
     assert outcome(natively, symbols) == ([3, 5], [3, 1])
 
 
@@ -150,6 +166,6 @@ def test_the_extension_refuses_what_does_not_fit(change: dict[str, int], message
     given_ = {"limit": 3, "rows": 2, "columns": 3, "values": 2, "codes": 2, "threads": 1} | change
     values, codes = np.ones(given_["values"], np.uint16), np.zeros(given_["codes"], np.uint16)
     numbers = (given_["limit"], given_["rows"], given_["columns"])
-    tensor = (np.array([0, 1], np.uint16), values, *numbers, True, np.zeros(2, np.int64), codes)
+    tensor = (np.array([0, 1], np.uint16), values, *numbers, True, np.zeros(2, np.int32), codes)
     with pytest.raises(ValueError, match=message):
         _lanes_native.place([tensor], given_["threads"])

@@ -12,7 +12,7 @@ from tests.model_store.examples import random_shared
 
 GOOD: dict[str, Any] = {
     "shape": (2, 3),
-    "positions": np.array([0, 4], np.int64),
+    "positions": np.array([0, 4], np.int32),
     "codes": np.array([1, 0], np.uint16),
     "codebook": np.array([-1, 0.5], np.float16),
 }
@@ -36,7 +36,7 @@ def test_csr_holds_what_dense_holds(seed: int, shape: tuple[int, ...], density: 
 
 
 def test_an_empty_shared_tensor_is_all_zeros() -> None:
-    nothing = {"positions": np.zeros(0, np.int64), "codes": np.zeros(0, np.uint16)}
+    nothing = {"positions": np.zeros(0, np.int32), "codes": np.zeros(0, np.uint16)}
     tensor = SharedTensor(**{**GOOD, **nothing})
     assert not tensor.to_dense().any()
     assert tensor.to_csr().indptr.tolist() == [0, 0, 0]
@@ -46,13 +46,13 @@ def test_an_empty_shared_tensor_is_all_zeros() -> None:
     ("change", "message"),
     [
         ({"shape": (6,)}, "shared tensor: shape (6,), must have rank 2 or more"),
-        ({"positions": np.array([0, 4], np.int32)}, "shared tensor: positions int32, codes uint16"),
-        ({"codes": np.array([0, 4], np.int64)}, "shared tensor: positions int64, codes int64"),
+        ({"positions": np.array([0, 4], np.int64)}, "shared tensor: positions int64, codes uint16"),
+        ({"codes": np.array([0, 4], np.int64)}, "shared tensor: positions int32, codes int64"),
         ({"codes": np.zeros(3, np.uint16)}, "shared tensor: (2,) positions, (3,) codes"),
-        ({"positions": np.array([4, 0], np.int64)}, "shared tensor: positions must rise strictly within 0..5"),
-        ({"positions": np.array([4, 4], np.int64)}, "shared tensor: positions must rise strictly within 0..5"),
-        ({"positions": np.array([-1, 4], np.int64)}, "shared tensor: positions must rise strictly within 0..5"),
-        ({"positions": np.array([0, 6], np.int64)}, "shared tensor: positions must rise strictly within 0..5"),
+        ({"positions": np.array([4, 0], np.int32)}, "shared tensor: positions must rise strictly within 0..5"),
+        ({"positions": np.array([4, 4], np.int32)}, "shared tensor: positions must rise strictly within 0..5"),
+        ({"positions": np.array([-1, 4], np.int32)}, "shared tensor: positions must rise strictly within 0..5"),
+        ({"positions": np.array([0, 6], np.int32)}, "shared tensor: positions must rise strictly within 0..5"),
         ({"codes": np.array([0, 2], np.uint16)}, "shared tensor: code 2, must be < 2"),
         (
             {"codebook": np.array([-1, 0.5], np.float32)},
@@ -70,7 +70,7 @@ def test_a_shared_tensor_refuses_arrays_that_break_a_rule(change: dict[str, Any]
 
 
 def test_positions_whose_differences_overflow_are_refused() -> None:
-    positions = np.array([0, 2**62 + 1, -(2**62) - 1, 5], np.int64)
+    positions = np.array([0, 2**30 + 1, -(2**30) - 1, 5], np.int32)
     with pytest.raises(MalformedBundle, match=r"positions must rise strictly within 0\.\.5$"):
         SharedTensor((2, 3), positions, np.zeros(4, np.uint16), np.array([1], np.float16))
 
@@ -84,7 +84,7 @@ def test_a_codebook_rises_is_finite_and_holds_no_0(codebook: list[float]) -> Non
 
 def test_a_codebook_may_hold_the_smallest_and_the_largest_of_float16() -> None:
     codebook = np.array([-65504, -(2**-24), 2**-24, 65504], np.float16)
-    tensor = SharedTensor((2, 2), np.arange(4), np.arange(4, dtype=np.uint16), codebook)
+    tensor = SharedTensor((2, 2), np.arange(4, dtype=np.int32), np.arange(4, dtype=np.uint16), codebook)
     assert tensor.to_dense().ravel().tolist() == [-65504, -(2**-24), 2**-24, 65504]
 
 

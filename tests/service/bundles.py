@@ -20,9 +20,9 @@ def shared(shape: Sequence[int], seed: int = 0, density: float = 0.4) -> SharedT
     """Random weights over a codebook of four."""
     random = np.random.default_rng(seed)
     elements = math.prod(shape)
-    positions = np.flatnonzero(random.random(elements) < density).astype(np.int64)
+    positions = np.flatnonzero(random.random(elements) < density).astype(np.int32)
     if not len(positions):
-        positions = np.array([elements - 1], dtype=np.int64)
+        positions = np.array([elements - 1], dtype=np.int32)
     used, codes = np.unique(random.integers(0, len(CODEBOOK), len(positions)), return_inverse=True)
     return SharedTensor(tuple(shape), positions, codes.astype(np.uint16), CODEBOOK[used])
 

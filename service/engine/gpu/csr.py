@@ -39,7 +39,7 @@ class DeviceCsr:
     @classmethod
     def of_tensor(cls, tensor: SharedTensor, device: torch.device) -> "DeviceCsr":
         """Of weights that lie in the host's memory."""
-        positions = torch.from_numpy(tensor.positions).to(device)
+        positions = torch.from_numpy(tensor.positions).to(device, torch.int64)
         codes = torch.from_numpy(tensor.codes.astype("int32")).to(device)
         codebook = torch.from_numpy(tensor.codebook.astype("float32")).to(device)
         return cls.of_positions(tensor.shape, positions, codebook[codes])

@@ -25,14 +25,14 @@ class ResidentTensor(SharedTensor):
         Raises:
             MalformedBundle, BundleTooLarge: shape or codebook are none of a shared tensor.
         """
-        SharedTensor(shape, np.zeros(0, np.int64), np.zeros(0, np.uint16), codebook)
+        SharedTensor(shape, np.zeros(0, np.int32), np.zeros(0, np.uint16), codebook)
         for name, value in (("shape", shape), ("codebook", codebook), ("_positions", positions), ("_codes", codes)):
             object.__setattr__(self, name, value)
 
     @property
     def positions(self) -> np.ndarray:
-        """int64 [nonzeros], copied from the device."""
-        copied: np.ndarray = self._positions.cpu().numpy()
+        """int32 [nonzeros], copied from the device."""
+        copied: np.ndarray = self._positions.to(torch.int32).cpu().numpy()
         return copied
 
     @property

@@ -47,7 +47,7 @@ class Builder {
   public:
     explicit Builder(const Sides& input) : network_(shape_of(input)) {}
 
-    int64_t convolution(int64_t input, const Sides& output, const Vector1<int64_t>& positions,
+    int64_t convolution(int64_t input, const Sides& output, const Vector1<int32_t>& positions,
                         const Vector1<uint16_t>& codes, const Vector1<float>& values, const Vector1<float>& scale,
                         const Vector1<float>& bias, const Pair& kernel, const Pair& strides, const Pair& dilations,
                         const Pair& pads, int64_t group, int64_t residual, const Bounds& bounds) {
@@ -176,7 +176,7 @@ class Builder {
     }
 
     Network network_;
-    std::vector<std::tuple<Vector1<int64_t>, Vector1<uint16_t>, Vector1<float>>> read_;  // when the plan is compiled
+    std::vector<std::tuple<Vector1<int32_t>, Vector1<uint16_t>, Vector1<float>>> read_;  // when the plan is compiled
     bool compiled_ = false;
 };
 

@@ -44,7 +44,7 @@ template <typename ValueOf>
 void SparseRows::read(const Window& window, const NonZeros& given, const std::vector<float>& scale,
                       const ValueOf& value_of, Entry* target) {
     const int64_t rows = window.output.channels, columns = group_channels_ * taps_, group_rows = rows / window.group;
-    const int64_t* const positions = given.positions;
+    const int32_t* const positions = given.positions;
     const int64_t nonzeros = given.count;
     starts_.assign(1, 0);
     starts_.reserve(rows + 1);

@@ -14,7 +14,7 @@ namespace csrve {
 // Positions in [outputs, inputs / group, kernel_y, kernel_x], row-major, strictly rising. Values are one a position where
 // `codes` is null, and what the codes of the positions index otherwise.
 struct NonZeros {
-    const int64_t* positions;
+    const int32_t* positions;
     const uint16_t* codes;
     const float* values;
     int64_t count;

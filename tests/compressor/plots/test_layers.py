@@ -10,7 +10,7 @@ from model_store.tensors import SharedTensor
 def shared(positions: list[int], entries: int = 4, size: int = 4096) -> SharedTensor:
     codes = np.arange(len(positions), dtype=np.uint16) % entries
     codebook = np.arange(1, entries + 1).astype(np.float16)
-    return SharedTensor((1, size), np.array(positions, dtype=np.int64), codes, codebook)
+    return SharedTensor((1, size), np.array(positions, dtype=np.int32), codes, codebook)
 
 
 @pytest.mark.parametrize(

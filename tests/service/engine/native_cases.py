@@ -17,7 +17,7 @@ def sparse(shape: tuple[int, ...], density: float, seed: int, empty_rows: float 
     random = np.random.default_rng(seed)
     chosen = random.random(shape) < density
     chosen[random.random(shape[0]) < empty_rows] = False
-    positions = np.flatnonzero(chosen).astype(np.int64)
+    positions = np.flatnonzero(chosen).astype(np.int32)
     return SharedTensor(shape, positions, random.integers(0, 4, len(positions)).astype(np.uint16), CODEBOOK)
 
 

@@ -34,7 +34,7 @@ class _Builder:
 
     def _weight(self, *shape: int) -> SharedTensor:
         elements = int(np.prod(shape))
-        positions = np.flatnonzero(self.random.random(elements) < self.density).astype(np.int64)
+        positions = np.flatnonzero(self.random.random(elements) < self.density).astype(np.int32)
         codebook = (_LEVELS * np.sqrt(2 / (elements / shape[0] * self.density))).astype(np.float16)
         codes = self.random.integers(0, len(codebook), len(positions)).astype(np.uint16)
         return SharedTensor(shape, positions, codes, codebook)

@@ -332,7 +332,7 @@ def test_the_extension_refuses_what_does_not_fit(declare: object, message: str) 
 @pytest.mark.parametrize("positions", [[0, 0], [1, 0], [0, 27], [-1, 2]])
 def test_positions_that_do_not_rise_within_the_weight_are_refused(positions: list[int]) -> None:
     builder = _native.Builder((3, 3, 3))
-    where = np.array(positions, dtype=np.int64)
+    where = np.array(positions, dtype=np.int32)
     declare_convolution(builder, where, np.zeros(0, np.uint16), np.ones(2, np.float32))
     with pytest.raises(ValueError, match="positions"):
         builder.compile(SETS[0], 1)
@@ -340,7 +340,7 @@ def test_positions_that_do_not_rise_within_the_weight_are_refused(positions: lis
 
 def test_what_a_layer_is_made_of_lasts_until_the_plan_is_compiled() -> None:
     builder = _native.Builder((3, 3, 3))
-    where = np.arange(2)
+    where = np.arange(2, dtype=np.int32)
     held = sys.getrefcount(where)
     declare_convolution(builder, where, np.zeros(0, np.uint16), np.ones(2, np.float32))
     assert sys.getrefcount(where) > held

@@ -152,7 +152,7 @@ def spoilt(stream: CodedStream, generator: np.random.Generator, lane_log2: int) 
     counts = lane_counts(stream.count, lane_log2)
     lane_bits = tuple(int(generator.integers(count, MAX_CODE_LENGTH * count + 1)) for count in counts)
     size = payload_size(lane_bits)
-    return replace(stream, lane_bits=lane_bits, payload=stream.payload[:size].ljust(size, b"\0"))
+    return replace(stream, lane_bits=lane_bits, payload=bytes(stream.payload[:size]).ljust(size, b"\0"))
 
 
 def with_spoilt_stream(tensor: CodedTensor, generator: np.random.Generator, lane_log2: int) -> CodedTensor:

@@ -93,7 +93,7 @@ def test_a_pixel_under_a_zero_weight_is_not_touched() -> None:
 
 
 def test_an_empty_filter_gives_zeros() -> None:
-    weight = SharedTensor((2, 3, 3, 3), np.array([30]), np.zeros(1, np.uint16), np.array([0.5], np.float16))
+    weight = SharedTensor((2, 3, 3, 3), np.array([30], np.int32), np.zeros(1, np.uint16), np.array([0.5], np.float16))
     bundle = bundle_of([Node("Conv", (0,), (0,), CONV, "conv")], [weight])
     answers = direct_plan(bundle).run(pictures(bundle, 2)).reshape(2, 2, -1)
     assert not answers[:, 0].any()
