@@ -72,20 +72,22 @@ void Convolution::bind(const std::vector<Place>& places, int private_slot) {
     if (spec_.residual >= 0) residual_ = places[spec_.residual];
 }
 
-void Convolution::prepare(const Kernels& kernels, int64_t most_lanes, int threads, Room<Entry>& room) {
+void Convolution::prepare(const Preparation& preparation) {
     const Window& window = spec_.window;
-    rows_ = SparseRows(window, nonzeros_, scale_, room);
+    const Kernels& kernels = preparation.kernels;
+    rows_ = SparseRows(window, nonzeros_, scale_, preparation.room);
     nonzeros_ = {};
     scale_ = {};
     const std::vector<Layout> layouts = layouts_for(window, input_.frame, 1, kernels.width);
     const Ways single = ways(kernels, layouts);
-    const Ways many = ways(kernels, layouts_for(window, input_.frame, most_lanes, kernels.width));
-    const int64_t rows = rows_.rows(), for_threads = std::min<int64_t>(threads, Frame::ceiling(rows, 8));
+    const Ways many = ways(kernels, layouts_for(window, input_.frame, preparation.most_lanes, kernels.width));
+    const int64_t rows = rows_.rows(), for_threads = std::min<int64_t>(preparation.threads, Frame::ceiling(rows, 8));
     const int64_t block_channels = Ways::choose_block(single, many);
     single_ = single.cheapest(block_channels).layout;
     rows_.arrange(block_channels, std::max(Frame::ceiling(rows, kGroupRows), for_threads),
                   layouts[0].places(window, input_.frame),
-                  single_.channel ? single_.places(window, input_.frame) : std::vector<int32_t>());
+                  single_.channel ? single_.places(window, input_.frame) : std::vector<int32_t>(),
+                  preparation.memory);
 }
 
 Ways Convolution::ways(const Kernels& kernels, const std::vector<Layout>& layouts) const {

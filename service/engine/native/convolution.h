@@ -24,7 +24,8 @@ class Convolution : public Layer {
     void demand(std::vector<Demand>& demands) const override;
     const Frame* private_frame(const std::vector<Place>& places) override;
     void bind(const std::vector<Place>& places, int private_slot) override;
-    void prepare(const Kernels& kernels, int64_t most_lanes, int threads, Room<Entry>& room) override;
+    void prepare(const Preparation& preparation) override;
+    int64_t expected_bytes() const override { return nonzeros_.count * static_cast<int64_t>(sizeof(Entry)); }
     std::unique_ptr<Schedule> schedule(const Kernels& kernels, int64_t lanes) const override;
     double cycles(const Kernels& kernels, int64_t lanes) const override;
     void run(const Pass& pass, const Schedule& schedule) const override;

@@ -7,6 +7,7 @@
 
 #include "frame.h"
 #include "kernels.h"
+#include "memory.h"
 #include "room.h"
 #include "thread_pool.h"
 
@@ -85,6 +86,15 @@ struct Schedule {
     int64_t copies = 0;   // likewise, of copies of its input
 };
 
+// What a layer is made ready for, and with.
+struct Preparation {
+    const Kernels& kernels;
+    int64_t most_lanes;
+    int threads;
+    Room<Entry>& room;  // to work in: layers prepared by the same thread share it
+    Memory& memory;     // for what it keeps
+};
+
 class Layer {
   public:
     virtual ~Layer() = default;
@@ -100,9 +110,10 @@ class Layer {
     // A buffer of its own, if it needs its input laid out in another way: called after `demand`, before `bind`.
     virtual const Frame* private_frame(const std::vector<Place>&) { return nullptr; }
     virtual void bind(const std::vector<Place>& places, int private_slot) = 0;
-    // Called once after `bind`, with the most lanes that there will be, the number of threads, and room to work in, which
-    // layers prepared by the same thread share.
-    virtual void prepare(const Kernels&, int64_t, int, Room<Entry>&) {}
+    // Called once after `bind`.
+    virtual void prepare(const Preparation&) {}
+    // What it will take of the plan's memory then, about.
+    virtual int64_t expected_bytes() const { return 0; }
     virtual std::unique_ptr<Schedule> schedule(const Kernels&, int64_t) const { return std::make_unique<Schedule>(); }
     // Of one core, about; 0 where it hardly counts.
     virtual double cycles(const Kernels&, int64_t) const { return 0; }

@@ -75,6 +75,9 @@ void Plan::lay_out(std::vector<Demand>& values) {
 
 // On all threads, each from the last layer of its share, because the last ones tend to have the most weights.
 void Plan::prepare_layers() {
+    int64_t expected_bytes = 0;
+    for (const auto& layer : layers_) expected_bytes += layer->expected_bytes();
+    memory_ = std::make_unique<Memory>(expected_bytes);
     struct Job {
         Plan* plan;
         std::vector<std::exception_ptr> failures;
@@ -85,7 +88,8 @@ void Plan::prepare_layers() {
         Plan* plan = mine->plan;
         const size_t layer = plan->layers_.size() - 1 - static_cast<size_t>(task);
         try {
-            plan->layers_[layer]->prepare(plan->kernels_, plan->max_lanes_, plan->pool_.threads(), mine->rooms[worker]);
+            plan->layers_[layer]->prepare(
+                {plan->kernels_, plan->max_lanes_, plan->pool_.threads(), mine->rooms[worker], *plan->memory_});
         } catch (...) {
             mine->failures[layer] = std::current_exception();
         }

@@ -65,6 +65,7 @@ class Plan {
     void write_logits(const Pass& pass, int64_t count, float* logits) const;
 
     const Kernels& kernels_;
+    std::unique_ptr<Memory> memory_;  // of the layers
     std::vector<std::unique_ptr<Layer>> layers_;
     Place input_, output_;
     std::vector<int64_t> slot_pixels_;

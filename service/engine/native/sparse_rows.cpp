@@ -105,13 +105,14 @@ void SparseRows::join_rows() {
         starts.push_back(static_cast<int64_t>(joined.size()));
     }
     count_ = static_cast<int64_t>(joined.size());
-    quads_ = Room<QuadEntry>(count_);
-    std::copy(joined.begin(), joined.end(), quads_.data());
+    joined_ = true;
+    joined_rows_ = Room<QuadEntry>(count_);
+    std::copy(joined.begin(), joined.end(), joined_rows_.data());
     starts_ = std::move(starts);
 }
 
 void SparseRows::arrange(int64_t block_channels, int64_t groups, const std::vector<int32_t>& pixels,
-                         const std::vector<int32_t>& copied_floats) {
+                         const std::vector<int32_t>& copied_floats, Memory& memory) {
     block_channels_ = std::min(block_channels, group_channels_);
     blocks_ = Frame::ceiling(group_channels_, block_channels_);
     divide_rows(groups);
@@ -123,10 +124,11 @@ void SparseRows::arrange(int64_t block_channels, int64_t groups, const std::vect
     for (int64_t column = 0; column < columns; ++column)
         targets.blocks[column] = static_cast<int32_t>(column % (group_channels_ * taps_) / block_columns);
     if (quads())
-        quads_ = reorder(quads_.data(), targets);
+        quads_ = reorder(joined_rows_.data(), targets, memory);
     else
-        entries_ = reorder(read_, targets);
+        entries_ = reorder(read_, targets, memory);
     read_ = nullptr;
+    joined_rows_ = {};
     starts_ = {};
 }
 
@@ -141,12 +143,12 @@ void SparseRows::divide_rows(int64_t groups) {
 }
 
 template <typename Item>
-Room<Item> SparseRows::reorder(const Item* items, const Targets& targets) {
+Items<Item> SparseRows::reorder(const Item* items, const Targets& targets, Memory& memory) {
     const bool copied = !targets.copied.empty();
-    Room<Item> ordered(count_ + kAhead);
+    Items<Item> ordered = memory.take<Item>(count_ + kAhead);
     std::fill_n(ordered.data() + count_, kAhead, Item{});
     if (copied) {
-        copied_ = Room<uint16_t>(ordered.size());
+        copied_ = memory.take<uint16_t>(ordered.size());
         std::fill_n(copied_.data() + count_, kAhead, uint16_t{0});
     }
     runs_.reserve(rows() * blocks_);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "memory.h"
 #include "room.h"
 #include "window.h"
 
@@ -27,12 +28,12 @@ class SparseRows {
     // after layer. Throws std::invalid_argument where they do not fit the window.
     SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale, Room<Entry>& read);
 
-    // Puts them in their final order, and gives each its pixel for its column and its place among the copies, if there are
+    // Puts them in their final order, in `memory`, and gives each its pixel for its column and its place among the copies, if there are
     // any: once. std::runtime_error where a row of a block has more than 65,535 non-zeros.
     void arrange(int64_t block_channels, int64_t groups, const std::vector<int32_t>& pixels,
-                 const std::vector<int32_t>& copied_floats);
+                 const std::vector<int32_t>& copied_floats, Memory& memory);
 
-    bool quads() const { return quads_.size() > 0; }
+    bool quads() const { return joined_; }
     int64_t rows() const { return static_cast<int64_t>(starts_.size()) - 1; }  // or quads of rows; until arranged
     int64_t row_channels() const { return quads() ? kQuad : 1; }
     int64_t entries() const { return count_; }  // or quads
@@ -60,22 +61,26 @@ class SparseRows {
     void join_rows();
     void divide_rows(int64_t groups);
     template <typename Item>
-    Room<Item> reorder(const Item* items, const Targets& targets);
+    Items<Item> reorder(const Item* items, const Targets& targets, Memory& memory);
     template <typename Item>
     void find_ends(const Item* items, const Targets& targets, int64_t first, int64_t rows,
                    std::vector<int32_t>& ends) const;
 
     int64_t taps_ = 1, group_channels_ = 1;
-    const Entry* read_ = nullptr;  // until they are arranged
-    int64_t count_ = 0;            // of entries, or quads
-    Room<Entry> entries_;
-    Room<QuadEntry> quads_;
-    std::vector<int64_t> starts_;  // of each row in the entries, until they are arranged
+    int64_t count_ = 0;   // of entries, or quads
+    bool joined_ = false;  // whether rows are quads
+    // Until they are arranged:
+    const Entry* read_ = nullptr;
+    Room<QuadEntry> joined_rows_;
+    std::vector<int64_t> starts_;  // of each row in the entries
+    // From then on:
+    Items<Entry> entries_;
+    Items<QuadEntry> quads_;
     int64_t block_channels_ = 1, blocks_ = 1;
     std::vector<int64_t> bounds_;  // of the groups, in rows
     std::vector<RowRun> runs_;
     std::vector<Slice> slices_;  // [groups][blocks]
-    Room<uint16_t> copied_;  // of each entry, or empty
+    Items<uint16_t> copied_;  // of each entry, or empty
 };
 
 }  // namespace csrve

@@ -230,6 +230,23 @@ def test_weights_take_less_than_one_and_a_half_times_eight_bytes_a_nonzero() -> 
         assert plan.weight_bytes == sum(plan.layer_bytes.values())
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_layers_that_fill_large_pages_agree(threads: int) -> None:
+    nodes = [
+        Node("Conv", (0,), (0,), CONV, "wide"),
+        Node("Conv", (1,), (1,), CONV, "sparse"),
+        Node("Conv", (2,), (2,), CONV, "narrow"),
+        Node("Flatten", (3,)),
+        Node("Gemm", (4,), (3,), {}, "dense"),
+    ]
+    weights = [sparse((300, 3, 3, 3), 0.5, 0), sparse((300, 300, 3, 3), 0.4, 1), sparse((20, 300, 3, 3), 0.3, 2)]
+    bundle = bundle_of(nodes, [*weights, floats((500, 20 * 64), 3)])
+    assert 8 * bundle.nonzeros > 3 * (1 << 21)
+    plan = NativePlan(bundle, threads)
+    batch = pictures(bundle, 3)
+    assert agrees(plan.run(batch), expected_of(bundle, batch))
+
+
 def test_resident_bytes_grow_with_the_largest_batch_and_stay() -> None:
     bundle = residual_bundle()
     plan = NativePlan(bundle)
