@@ -4,8 +4,9 @@ In numpy every lane advances by one symbol a step, so that S steps decode any nu
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 Lookup = Union["Tables", np.ndarray]
 
 
-def _find_decoder() -> tuple[type["Tables"], Callable[..., None]] | None:
+def _find_decoder() -> ModuleType | None:
     try:
-        from model_store._lanes_native import Tables, decode
+        import model_store._lanes_native as native
     except ImportError:  # built without a compiler
         return None
-    return Tables, decode
+    return native
 
 
 _native = _find_decoder()
@@ -55,7 +56,8 @@ def lookup_of(tables: Sequence[HuffmanTable]) -> Lookup:
         found: np.ndarray = np.concatenate([np.zeros(0, dtype=np.uint16), *(table.lookup() for table in tables)])
         return found
     lengths = np.frombuffer(b"".join(bytes(table.lengths) for table in tables), dtype=np.uint8)
-    return _native[0](lengths, [len(table.lengths) for table in tables])
+    made: Tables = _native.Tables(lengths, [len(table.lengths) for table in tables])
+    return made
 
 
 def symbols_at_once(threads: int) -> int:
@@ -74,14 +76,14 @@ def decode_lanes(lanes: Lanes, payload: bytes, lookup: Lookup, threads: int = 1)
     Returns:
         The symbols uint16 of all lanes, one after the other, and the bit int64 behind the last one of each.
     """
-    if _native is None or isinstance(lookup, np.ndarray):
-        assert isinstance(lookup, np.ndarray)
+    if isinstance(lookup, np.ndarray):
         return lock_step(lanes, payload, lookup)
+    assert _native is not None
     symbols = np.empty(int(lanes.counts.sum()), dtype=np.uint16)
     ends = np.empty_like(lanes.starts)
     data = np.frombuffer(payload, dtype=np.uint8)
     sharing = threads_for(len(symbols), threads)
-    _native[1](data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends, sharing)
+    _native.decode(data, lookup, lanes.starts, lanes.counts, lanes.tables, symbols, ends, sharing)
     return symbols, ends
 
 
