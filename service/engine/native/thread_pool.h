@@ -60,4 +60,19 @@ class ThreadPool {
     std::vector<std::thread> workers_;
 };
 
+// The time in which one caller has the threads, if it gets them.
+class Turn {
+  public:
+    explicit Turn(ThreadPool& pool) : pool_(pool), entered_(pool.enter()) {}
+    Turn(const Turn&) = delete;
+    ~Turn() {
+        if (entered_) pool_.leave();
+    }
+    bool entered() const { return entered_; }
+
+  private:
+    ThreadPool& pool_;
+    const bool entered_;
+};
+
 }  // namespace csrve
