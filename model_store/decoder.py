@@ -32,21 +32,34 @@ def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
     Raises:
         MalformedBundle: a stream does not decode to what its tensor says.
     """
-    names = coded.graph.tensor_names()
-    places = [f'tensor "{names[index]}"' for index in range(len(coded.tensors))]
-    lookup = lookup_of(coded.tables)
+    places = _places(coded)
     decoder = _TensorDecoder(coded.codebooks)
     rooms = iter(rooms_for([tensor.values.count for tensor in coded.tensors if isinstance(tensor, CodedSparse)]))
     tensors: list[Tensor] = []
-    for part in _parts(coded.tensors, symbols_at_once(threads)):
-        mine, places_here = coded.tensors[part], places[part]
-        symbols = _decode_streams(mine, lookup, coded.lane_log2, places_here, threads)
-        scans = [_scan_of(*pair) for pair in _sparse(mine, symbols)]
+    for part, symbols in decode_symbols(coded, threads):
+        scans = [_scan_of(*pair) for pair in _sparse(coded.tensors[part], symbols)]
         placed = iter(place_nonzeros(scans, list(itertools.islice(rooms, len(scans))), threads))
-        for tensor, streams, place in zip(mine, symbols, places_here, strict=True):
+        for tensor, streams, place in zip(coded.tensors[part], symbols, places[part], strict=True):
             found = next(placed) if isinstance(tensor, CodedSparse) else None
             tensors.append(decoder.decode(tensor, streams, found, place))
     return tuple(tensors)
+
+
+def decode_symbols(coded: CodedBundle, threads: int = 1) -> Iterator[tuple[slice, list[list[np.ndarray]]]]:
+    """The symbols uint16 of each tensor's Huffman streams, of a few tensors at a time, and which those are.
+
+    Raises:
+        MalformedBundle: a stream holds other bits than its lanes say.
+    """
+    lookup, places = lookup_of(coded.tables), _places(coded)
+    for part in _parts(coded.tensors, symbols_at_once(threads)):
+        yield part, _decode_streams(coded.tensors[part], lookup, coded.lane_log2, places[part], threads)
+
+
+def _places(coded: CodedBundle) -> list[str]:
+    """What errors call the tensors."""
+    names = coded.graph.tensor_names()
+    return [f'tensor "{names[index]}"' for index in range(len(coded.tensors))]
 
 
 def _parts(tensors: Sequence[CodedTensor], symbols: int) -> Iterator[slice]:

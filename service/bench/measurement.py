@@ -13,8 +13,9 @@ from service.bench.crew import Crew, Start
 from service.bench.inputs import read_network
 from service.bench.job import Job
 from service.bench.loading import time_loads
-from service.bench.report import FORMAT, TOLERANCE, Conditions, LoadRow, Report, Row
+from service.bench.report import FORMAT, TOLERANCE, Conditions, DecoderRow, LoadRow, Report, Row
 from service.bench.running import time_runs
+from service.bench.streams import time_streams
 from service.bench.worker import Peak, Worker
 from service.errors import WorkerFailed
 from service.settings import available_cores
@@ -46,9 +47,10 @@ def measure(job: Job, say: Callable[[str], None], start: Start = Worker) -> Repo
             run.carry_out(candidates, start)
     rows = tuple(row for candidate in candidates for run in runs for row in run.compared(candidate))
     loads = tuple(row for run in runs for row in run.loads)
+    decoders = tuple(row for run in runs for row in run.decoders)
     peaks = {str(run.threads): run.peak for run in runs if run.peak is not None}
     subjects = tuple(candidate.subject() for candidate in candidates)
-    return Report(FORMAT, _conditions(job, choice, started, peaks), subjects, rows, loads)
+    return Report(FORMAT, _conditions(job, choice, started, peaks), subjects, rows, loads, decoders)
 
 
 def _conditions(job: Job, choice: Choice, started: str, peaks: Mapping[str, float]) -> Conditions:
@@ -74,6 +76,7 @@ class _Run:
         self.threads = threads
         self.peak: float | None = None
         self.loads: list[LoadRow] = []
+        self.decoders: list[DecoderRow] = []
         self._job = job
         self._kinds = choice.present
         self._say = say
@@ -90,6 +93,7 @@ class _Run:
                     self._rows.setdefault(candidate.name, []).append(rows)
                 self._say(f"{candidate.name}: {threads}, loading")
                 self.loads += time_loads(crew, self._kinds, candidate, self._job.pace.rounds)
+                self.decoders += time_streams(crew, self._kinds, candidate, self._job.pace)
 
     def compared(self, candidate: Candidate) -> list[Row]:
         """A network's rows, now that the highest peak of the run is known."""

@@ -2,7 +2,7 @@
 
 from model_store.description import render_table
 from service.bench.report import Report
-from service.bench.tables import Table, loads_table, problems, runs_table, subjects_table, summary_table
+from service.bench.tables import Table, decoders_table, loads_table, problems, runs_table, subjects_table, summary_table
 
 HEAD = """# Benchmarks
 
@@ -21,6 +21,8 @@ longer than a turn for one run warm up in the first round only). *torch-compile*
 - *ready*: from the file, which the system has cached, to a network that can run. For a bundle that is reading,
   verifying and decoding, and compiling a plan; for torch, safetensors into a module that is made before the clock
   starts.
+- *symbols*: of all Huffman streams of a bundle, gaps and values; the time is that of decoding them in our own engine's
+  process, with the tables made from code lengths.
 """
 
 ON_GPU = (
@@ -32,6 +34,8 @@ ON_GPU = (
 def render_text(report: Report) -> str:
     """Lines for the terminal."""
     blocks = ["\n".join(_conditions(report)), _text(subjects_table(report)), _text(summary_table(report))]
+    if report.decoders:
+        blocks.append(_text(decoders_table(report)))
     for subject in report.networks:
         lines = [subject.name, "", _text(runs_table(report, subject.name))]
         if len(loads_table(report, subject.name)) > 1:
@@ -44,6 +48,8 @@ def render_page(report: Report) -> str:
     """All of the Markdown page."""
     blocks = [HEAD.strip(), _list(_conditions(report)), f"    {report.conditions.command}"]
     blocks += ["## Summary", _markdown(summary_table(report)), _markdown(subjects_table(report))]
+    if report.decoders:
+        blocks.append(_markdown(decoders_table(report)))
     for subject in report.networks:
         blocks += [f"## {subject.name}", _markdown(runs_table(report, subject.name))]
         if len(loads_table(report, subject.name)) > 1:

@@ -9,7 +9,7 @@ from typing import Any
 from service.bench.rounds import Pace, Timing
 from service.errors import BenchError
 
-FORMAT = 1
+FORMAT = 2  # 1 had no decoders
 TOLERANCE = 1e-4  # of the largest logit
 
 
@@ -109,6 +109,22 @@ class LoadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DecoderRow:
+    """A network's Huffman streams decoded, tables made from code lengths included.
+
+    Attributes:
+        symbols: of all streams.
+        timing: None where there is a `problem`.
+    """
+
+    network: str
+    threads: int
+    symbols: int
+    timing: Timing | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """All of it."""
 
@@ -117,6 +133,7 @@ class Report:
     networks: tuple[Subject, ...]
     rows: tuple[Row, ...]
     loads: tuple[LoadRow, ...]
+    decoders: tuple[DecoderRow, ...]
 
 
 def save_report(report: Any, path: Path) -> None:
@@ -139,8 +156,10 @@ def load_report(path: Path) -> Report:
 
 def parse_report(data: Any) -> Report:
     """A report of its JSON. Raises ValueError, TypeError or KeyError where it is none."""
+    if data["format"] == 1:
+        data = {**data, "format": FORMAT, "decoders": []}
     if data["format"] != FORMAT:
-        raise ValueError(f"format {data['format']}, must be {FORMAT}")
+        raise ValueError(f"format {data['format']}, must be 1 or {FORMAT}")
     conditions = data["conditions"]
     return Report(
         **_exactly(Report, data)
@@ -149,6 +168,7 @@ def parse_report(data: Any) -> Report:
             "networks": tuple(Subject(**_exactly(Subject, network)) for network in data["networks"]),
             "rows": tuple(Row(**_with_timings(Row, row, ("timing",))) for row in data["rows"]),
             "loads": tuple(LoadRow(**_with_timings(LoadRow, row, ("ready", "first_picture"))) for row in data["loads"]),
+            "decoders": tuple(DecoderRow(**_with_timings(DecoderRow, row, ("timing",))) for row in data["decoders"]),
         }
     )
 

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from service.bench.comparison import best_dense
-from service.bench.report import LoadRow, Report, Row, Subject
+from service.bench.report import DecoderRow, LoadRow, Report, Row, Subject
 from service.bench.rounds import Timing
 
 Table = list[list[str]]
 
 _RUN_HEADS = ["engine", "threads", "batch", "median ms", "quartiles ms", "pictures/s", "ratio", "FMA peak", "remark"]
 _LOAD_HEADS = ["engine", "threads", "file bytes", "parts, median ms", "ready ms", "quartiles ms", "first picture ms"]
+_DECODER_HEADS = ["network", "threads", "symbols", "median ms", "quartiles ms", "Msymbols/s"]
 _SUBJECT_HEADS = ["network", "bundle bytes", "dense bytes", "parameters", "weights left", "MMAC", "dense MMAC"]
 
 
@@ -85,10 +86,24 @@ def _load_cells(row: LoadRow) -> list[str]:
     return [*cells, parts, *ready, _milliseconds(row.first_picture.median_s)]
 
 
+def decoders_table(report: Report) -> Table:
+    """Huffman streams to symbols, for every network and number of threads."""
+    return [_DECODER_HEADS, *(_decoder_cells(row) for row in report.decoders)]
+
+
+def _decoder_cells(row: DecoderRow) -> list[str]:
+    cells = [row.network, str(row.threads)]
+    if row.timing is None:
+        return [*cells, "-", "failed", "-", "-"]
+    speed = f"{row.symbols / row.timing.median_s / 1e6:,.0f}"
+    return [*cells, f"{row.symbols:,}", _milliseconds(row.timing.median_s), _spread(row.timing), speed]
+
+
 def problems(report: Report, network: str) -> list[str]:
     """Why engines have no times, or times that do not count; the same reason once."""
     rows: Iterable[Row | LoadRow] = (*report.rows, *report.loads)
     found = [f"{row.engine}: {row.problem}" for row in rows if row.network == network and row.problem]
+    found += [f"decoder: {row.problem}" for row in report.decoders if row.network == network and row.problem]
     return list(dict.fromkeys(found))
 
 

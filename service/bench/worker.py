@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model_store.bundle import check_bundle
+from model_store.coded import streams_of
+from model_store.decoder import decode_symbols
 from service.bench.catalog import build_engine
 from service.bench.engine import Engine
 from service.bench.inputs import Files
@@ -60,13 +64,26 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Streams:
+    """Decode a bundle's Huffman streams again and again. The answer: their symbols, and the seconds of each time.
+
+    Attributes:
+        warm_up_s, turn_s: as in `Measure`.
+    """
+
+    bundle: Path
+    warm_up_s: float
+    turn_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Peak:
     """The answer: multiply-adds a second of the fastest instruction set, or None without the native extension."""
 
     seconds: float
 
 
-Request = Prepare | Measure | Load | Peak
+Request = Prepare | Measure | Load | Streams | Peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,8 @@ class Session:
     def answer(self, request: Request) -> Any:
         if isinstance(request, Peak):
             return self._peak(request.seconds)
+        if isinstance(request, Streams):
+            return self._streams(request)
         if self._engine is None:
             self._engine = self._build()
         if isinstance(request, Prepare):
@@ -92,13 +111,17 @@ class Session:
             return np.array(self._engine.logits(self._engine.run()))
         if isinstance(request, Load):
             return dict(self._engine.load(request.files, request.picture))
-        return self._measure(self._engine, request)
+        return _seconds_of(self._engine.run, request)
 
-    @staticmethod
-    def _measure(engine: Engine, request: Measure) -> list[float]:
-        if request.warm_up_s:
-            _run_for(engine, request.warm_up_s)
-        return _run_for(engine, request.turn_s)
+    def _streams(self, request: Streams) -> tuple[int, list[float]]:
+        coded = check_bundle(request.bundle.read_bytes())
+
+        def decode() -> None:
+            for _ in decode_symbols(coded, self._threads):
+                pass
+
+        symbols = sum(stream.count for tensor in coded.tensors for stream in streams_of(tensor))
+        return symbols, _seconds_of(decode, request)
 
     def _peak(self, seconds: float) -> float | None:
         try:
@@ -108,12 +131,18 @@ class Session:
         return _native.peak_multiply_adds("", self._threads, seconds)
 
 
-def _run_for(engine: Engine, seconds: float) -> list[float]:
+def _seconds_of(run: Callable[[], object], request: Measure | Streams) -> list[float]:
+    if request.warm_up_s:
+        _run_for(run, request.warm_up_s)
+    return _run_for(run, request.turn_s)
+
+
+def _run_for(run: Callable[[], object], seconds: float) -> list[float]:
     samples: list[float] = []
     end_s = time.perf_counter() + seconds
     while not samples or time.perf_counter() < end_s:
         started_s = time.perf_counter()
-        engine.run()
+        run()
         samples.append(time.perf_counter() - started_s)
     return samples
 
@@ -129,7 +158,7 @@ def serve(connection: Connection, engine: str, threads: int) -> None:
             request = connection.recv()
         except EOFError:
             return
-        if not isinstance(request, Measure):
+        if not isinstance(request, Measure | Streams):
             gc.collect()
         try:
             answer = session.answer(request)

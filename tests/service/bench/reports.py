@@ -1,6 +1,6 @@
 """A report of two networks as a run could have left it."""
 
-from service.bench.report import FORMAT, TOLERANCE, Conditions, LoadRow, Report, Row, Subject
+from service.bench.report import FORMAT, TOLERANCE, Conditions, DecoderRow, LoadRow, Report, Row, Subject
 from service.bench.rounds import Pace, Timing
 
 
@@ -40,4 +40,8 @@ def example_report() -> Report:
         LoadRow("a.csrve", 1, "native", 69408, {"read": 1e-4, "decode": 0.0022}, timing(0.0023), timing(4e-4), ""),
         LoadRow("a.csrve", 1, "torch", 1084880, {}, None, None, "no answer in 600 s"),
     )
-    return Report(FORMAT, conditions, subjects, rows, loads)
+    decoders = (
+        DecoderRow("a.csrve", 1, 160_000, timing(0.0002), ""),
+        DecoderRow("a.csrve", 2, 0, None, "its process ended with status -11"),
+    )
+    return Report(FORMAT, conditions, subjects, rows, loads, decoders)

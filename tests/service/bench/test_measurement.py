@@ -9,7 +9,7 @@ from service.bench.job import Job
 from service.bench.measurement import measure
 from service.bench.report import Report, Row
 from service.bench.rounds import Pace
-from service.bench.worker import Load, Measure, Peak, Prepare
+from service.bench.worker import Load, Measure, Peak, Prepare, Streams
 from service.errors import BenchError
 from tests.service.bench.hands import Behaviour, Troupe
 
@@ -149,6 +149,21 @@ def test_loading_is_told_in_parts_and_without_the_first_picture(network: str, en
     assert row.ready is not None
     assert row.first_picture is not None
     assert (row.ready.median_s, row.ready.runs, row.first_picture.median_s) == (0.75, 3, 7.0)
+
+
+def test_streams_are_decoded_by_the_first_of_our_own_engines(network: str) -> None:
+    report, troupe = measured(job(network, threads=(1, 2)), {})
+    assert troupe.turns(Streams) == ["numpy"] * 6
+    assert [(row.network, row.threads, row.problem) for row in report.decoders] == [(network, 1, ""), (network, 2, "")]
+    assert all(row.symbols > 0 and row.timing is not None and row.timing.runs >= 3 for row in report.decoders)
+    report, _ = measured(job(network), {"numpy": Behaviour(dies_at=Streams)})
+    (row,) = report.decoders
+    assert (row.timing, row.problem) == (None, "its process ended with status -11")
+
+
+def test_a_run_of_peers_alone_decodes_nothing(network: str) -> None:
+    report, troupe = measured(job(network, own=()), {})
+    assert (report.decoders, troupe.turns(Streams)) == ((), [])
 
 
 def test_absent_engines_are_named_in_the_report(network: str, monkeypatch: pytest.MonkeyPatch) -> None:

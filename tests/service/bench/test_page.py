@@ -5,7 +5,7 @@ import pytest
 
 from service.bench.page import HEAD, ON_GPU, render_page, render_text
 from service.bench.report import load_report
-from service.bench.tables import loads_table, problems, runs_table, subjects_table, summary_table
+from service.bench.tables import decoders_table, loads_table, problems, runs_table, subjects_table, summary_table
 from tests.service.bench.reports import example_report
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -42,6 +42,16 @@ def test_loading_is_told_in_parts() -> None:
     assert len(loads_table(example_report(), "synthetic:b")) == 1
 
 
+def test_decoders_are_told_with_their_speed() -> None:
+    assert decoders_table(example_report()) == [
+        ["network", "threads", "symbols", "median ms", "quartiles ms", "Msymbols/s"],
+        ["a.csrve", "1", "160,000", "0.2", "0.18..0.24", "800"],
+        ["a.csrve", "2", "-", "failed", "-", "-"],
+    ]
+    assert "| a.csrve | 1 | 160,000 | 0.2 | 0.18..0.24 | 800 |" in render_page(example_report())
+    assert "Msymbols/s" not in render_page(replace(example_report(), decoders=()))
+
+
 def test_sizes_and_multiply_adds_of_each_network() -> None:
     assert subjects_table(example_report())[2] == [
         "synthetic:b", "663,236", "44,734,248", "11,173,962", "559,662", "71.2", "555.4"
@@ -64,6 +74,7 @@ def test_reasons_are_told_once() -> None:
         "onnxruntime: disagrees: logits differ by 0.5 of the largest, more than 0.0001",
         "onnxruntime: its process ended with status -11",
         "torch: no answer in 600 s",
+        "decoder: its process ended with status -11",
     ]
     assert problems(report, "synthetic:b") == []
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ def test_a_report_comes_back_as_it_was_saved(saved: Path) -> None:
 
 def test_the_file_has_these_fields(saved: Path) -> None:
     data = json.loads(saved.read_text())
-    assert data["format"] == 1
-    assert list(data) == ["format", "conditions", "networks", "rows", "loads"]
+    assert data["format"] == 2
+    assert list(data) == ["format", "conditions", "networks", "rows", "loads", "decoders"]
     assert list(data["conditions"]) == [
         "command",
         "started",
@@ -68,6 +69,15 @@ def test_the_file_has_these_fields(saved: Path) -> None:
         "dense_multiply_adds",
     ]
     assert data["loads"][0]["parts"] == {"read": 1e-4, "decode": 0.0022}
+    assert list(data["decoders"][0]) == ["network", "threads", "symbols", "timing", "problem"]
+
+
+def test_a_report_from_before_decoders_were_measured_is_read(saved: Path) -> None:
+    data = json.loads(saved.read_text())
+    del data["decoders"]
+    assert parse_report({**data, "format": 1}) == replace(example_report(), decoders=())
+    with pytest.raises(ValueError, match="decoders"):
+        parse_report(data)
 
 
 def _without(data: dict[str, Any], *path: str | int) -> dict[str, Any]:
@@ -91,7 +101,7 @@ def test_a_report_that_lacks_a_field_is_refused(saved: Path, path: tuple[str | i
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format": 2}', "not a report of a measurement (format 2, must be 1)"),
+        ('{"format": 3}', "not a report of a measurement (format 3, must be 1 or 2)"),
         ("[]", "not a report of a measurement (list indices must be integers or slices, not str)"),
         ("nothing", "not a report of a measurement (Expecting value: line 1 column 1 (char 0))"),
     ],

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model_store.bundle import check_bundle
+from model_store.coded import streams_of
 from service.bench.candidate import Candidate, prepare_candidate
 from service.bench.crew import Crew
 from service.bench.engine import FIRST_RUN, Stopwatch
 from service.bench.inputs import Files, read_network
-from service.bench.worker import Load, Measure, Peak, Prepare, Session, Worker, confined
+from service.bench.worker import Load, Measure, Peak, Prepare, Session, Streams, Worker, confined
 from service.engine.plan import Array
 from service.errors import WorkerFailed
 
@@ -97,6 +99,13 @@ def test_a_worker_prepares_runs_and_loads_in_its_own_process(worker: Worker, can
     assert all(0 < seconds < 10 for seconds in samples)
     laps = ask(worker, Load(candidate.files, candidate.pictures[:1]))
     assert list(laps) == ["read", "verify", "decode", "compile", FIRST_RUN]
+
+
+def test_a_worker_decodes_the_streams_of_a_bundle(worker: Worker, candidate: Candidate) -> None:
+    symbols, samples = ask(worker, Streams(candidate.files.bundle, 0.001, 0.005))
+    coded = check_bundle(candidate.files.bundle.read_bytes())
+    assert symbols == sum(stream.count for tensor in coded.tensors for stream in streams_of(tensor)) > 0
+    assert all(0 < seconds < 10 for seconds in samples)
 
 
 def test_what_an_engine_raises_is_told_and_it_works_on(worker: Worker, candidate: Candidate) -> None:
