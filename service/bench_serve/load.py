@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +135,8 @@ async def _apply(requests: Sequence[bytes], port: int, connections: int, duratio
                 failures += not 200 <= status < 300
         finally:
             writer.close()
+            with suppress(OSError):  # the other end hung up
+                await writer.wait_closed()
         return failures
 
     try:

@@ -1,7 +1,5 @@
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -9,39 +7,20 @@ from service.bench_serve.load import Load, apply_load, lua_script, parse_wrk, pe
 from service.bench_serve.overload import flood
 from service.bench_serve.requests import as_they_are
 from service.errors import BenchError
+from tests.service.bench_serve.servers import serving
 
 
-@contextmanager
-def answering(status: int) -> Iterator[int]:
+def answering(status: int) -> AbstractContextManager[int]:
     """The port of a server that reads each request whole and answers with that status."""
-    ready, loop, ports = threading.Event(), asyncio.new_event_loop(), []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
-                assert head.startswith(b"POST /predict HTTP/1.1\r\n")
-                assert (await reader.readexactly(length)).startswith(b"picture")
-                writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\n{{}}".encode())
-        except asyncio.IncompleteReadError:
-            writer.close()
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+            assert head.startswith(b"POST /predict HTTP/1.1\r\n")
+            assert (await reader.readexactly(length)).startswith(b"picture")
+            writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\n{{}}".encode())
 
-    async def main() -> None:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            ports.append(server.sockets[0].getsockname()[1])
-            ready.set()
-            await stop.wait()
-
-    stop = asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
-    thread.start()
-    try:
-        assert ready.wait(20)
-        yield ports[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
-        loop.close()
+    return serving(talk)
 
 
 @pytest.fixture

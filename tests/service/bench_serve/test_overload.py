@@ -1,69 +1,39 @@
 """The open loop against a server that answers late, or some of it, or hangs up."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import itertools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
 from service.bench_serve import overload
 from service.bench_serve.overload import flood
 from service.bench_serve.requests import as_they_are
+from tests.service.bench_serve.servers import serving
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 PICTURES = as_they_are([b"picture"])
 Answer = Callable[[int], tuple[float, bytes | None]]  # of the request's number: seconds to wait, bytes; None hangs up
 
 
-@contextmanager
-def served(answer: Answer) -> Iterator[int]:
-    """A server in a thread of its own; requests are numbered as they come. Yields its port."""
-    started, stopping = threading.Event(), asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
-    ports: list[int] = []
-    count = 0
+def served(answer: Answer) -> AbstractContextManager[int]:
+    """A server in a thread of its own; requests are numbered as they come. Its port."""
+    numbers = itertools.count()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal count
-        try:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(len(b"picture"))
-                number, count = count, count + 1
-                wait_s, reply = answer(number)
-                await asyncio.sleep(wait_s)
-                if reply is None:
-                    break
+        reply: bytes | None = b""
+        while reply is not None and b"connection: close" not in reply:
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(len(b"picture"))
+            wait_s, reply = answer(next(numbers))
+            await asyncio.sleep(wait_s)
+            if reply is not None:
                 writer.write(reply[: len(reply) // 2])
                 await asyncio.sleep(0)
                 writer.write(reply[len(reply) // 2 :])
-                if b"connection: close" in reply:
-                    break
-        except (EOFError, OSError):
-            pass
-        finally:
-            writer.close()
 
-    async def serve() -> None:
-        loops.append(asyncio.get_running_loop())
-        server = await asyncio.start_server(talk, "127.0.0.1", 0)
-        ports.append(server.sockets[0].getsockname()[1])
-        started.set()
-        await stopping.wait()
-        server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        await asyncio.sleep(0.01)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    started.wait()
-    try:
-        yield ports[0]
-    finally:
-        loops[0].call_soon_threadsafe(stopping.set)
-        thread.join()
+    return serving(talk)
 
 
 def test_what_has_no_connection_when_it_is_due_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
