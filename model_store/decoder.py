@@ -32,34 +32,31 @@ def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
     Raises:
         MalformedBundle: a stream does not decode to what its tensor says.
     """
-    places = _places(coded)
     decoder = _TensorDecoder(coded.codebooks)
     rooms = iter(rooms_for([tensor.values.count for tensor in coded.tensors if isinstance(tensor, CodedSparse)]))
     tensors: list[Tensor] = []
-    for part, symbols in decode_symbols(coded, threads):
-        scans = [_scan_of(*pair) for pair in _sparse(coded.tensors[part], symbols)]
+    for part, places, symbols in decode_symbols(coded, threads):
+        scans = [_scan_of(*pair) for pair in _sparse(part, symbols)]
         placed = iter(place_nonzeros(scans, list(itertools.islice(rooms, len(scans))), threads))
-        for tensor, streams, place in zip(coded.tensors[part], symbols, places[part], strict=True):
+        for tensor, streams, place in zip(part, symbols, places, strict=True):
             found = next(placed) if isinstance(tensor, CodedSparse) else None
             tensors.append(decoder.decode(tensor, streams, found, place))
     return tuple(tensors)
 
 
-def decode_symbols(coded: CodedBundle, threads: int = 1) -> Iterator[tuple[slice, list[list[np.ndarray]]]]:
-    """The symbols uint16 of each tensor's Huffman streams, of a few tensors at a time, and which those are.
+def decode_symbols(
+    coded: CodedBundle, threads: int = 1
+) -> Iterator[tuple[Sequence[CodedTensor], Sequence[str], list[list[np.ndarray]]]]:
+    """A few tensors at a time, what errors call them, and the symbols uint16 of their Huffman streams.
 
     Raises:
         MalformedBundle: a stream holds other bits than its lanes say.
     """
-    lookup, places = lookup_of(coded.tables), _places(coded)
+    lookup, names = lookup_of(coded.tables), coded.graph.tensor_names()
+    places = [f'tensor "{names[index]}"' for index in range(len(coded.tensors))]
     for part in _parts(coded.tensors, symbols_at_once(threads)):
-        yield part, _decode_streams(coded.tensors[part], lookup, coded.lane_log2, places[part], threads)
-
-
-def _places(coded: CodedBundle) -> list[str]:
-    """What errors call the tensors."""
-    names = coded.graph.tensor_names()
-    return [f'tensor "{names[index]}"' for index in range(len(coded.tensors))]
+        tensors, mine = coded.tensors[part], places[part]
+        yield tensors, mine, _decode_streams(tensors, lookup, coded.lane_log2, mine, threads)
 
 
 def _parts(tensors: Sequence[CodedTensor], symbols: int) -> Iterator[slice]:

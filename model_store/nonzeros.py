@@ -55,8 +55,9 @@ def rooms_for(counts: Sequence[int]) -> list[Placed]:
     """
     total = sum(counts)
     size = total * (_POSITION.itemsize + _CODE.itemsize)
-    memory = np.empty(size + _LARGE_PAGE if size >= _LARGE_PAGE else size, dtype=np.uint8)
-    first = -memory.ctypes.data % _LARGE_PAGE if size >= _LARGE_PAGE else 0
+    alignment = _LARGE_PAGE if size >= _LARGE_PAGE else 1
+    memory = np.empty(size + alignment, dtype=np.uint8)
+    first = -memory.ctypes.data % alignment
     positions, codes = np.split(memory[first : first + size], [total * _POSITION.itemsize])
     return list(zip(split_by(positions.view(_POSITION), counts), split_by(codes.view(_CODE), counts), strict=True))
 

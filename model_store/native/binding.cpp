@@ -30,10 +30,6 @@ using Output1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 constexpr int kMostThreads = 256;
 constexpr int64_t kMostElements = INT32_MAX;  // so that positions fit
 
-void require(bool condition, const char* message) {
-    if (!condition) throw std::invalid_argument(message);
-}
-
 std::vector<Lane> lanes_of(const Vector1<int64_t>& starts, const Vector1<int64_t>& counts,
                            const Vector1<int64_t>& tables, int64_t known_tables, int64_t payload_bits, int64_t space) {
     require(starts.size() == counts.size() && counts.size() == tables.size(), "lanes: lengths differ");

@@ -1,15 +1,10 @@
 #include "tables.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace csrve {
 
 namespace {
-
-void require(bool condition, const char* message) {
-    if (!condition) throw std::invalid_argument(message);
-}
 
 // Canonical codes: shorter ones first, equal lengths by symbol (RFC 1951, section 3.2.2).
 void fill_singles(const uint8_t* lengths, int64_t alphabet, uint16_t* singles) {

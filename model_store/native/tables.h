@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <vector>
 
 namespace csrve {
@@ -9,6 +10,10 @@ namespace csrve {
 constexpr int kCodeBits = 12;  // the longest code
 constexpr int kTableEntries = 1 << kCodeBits;
 constexpr int kNoSymbol = 1023;  // what bits that no code begins with decode to, one at a time
+
+inline void require(bool condition, const char* message) {
+    if (!condition) throw std::invalid_argument(message);
+}
 
 // Both by table and by the next 12 bits.
 struct Tables {

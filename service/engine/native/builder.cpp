@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <stdexcept>
 
 #include "convolution.h"
 #include "layers.h"
@@ -11,10 +10,6 @@
 namespace csrve {
 
 namespace {
-
-void require(bool condition, const char* message) {
-    if (!condition) throw std::invalid_argument(message);
-}
 
 std::vector<float> floats_of(const Vector1<float>& array) { return {array.data(), array.data() + array.size()}; }
 

@@ -7,6 +7,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -24,6 +25,10 @@ using Bounds = std::tuple<float, float>;
 using PartSides = std::tuple<int64_t, Sides, Sides, Sides, Sides>;  // input, from, step, count, to: see `Part`
 
 inline Shape shape_of(const Sides& sides) { return {std::get<0>(sides), std::get<1>(sides), std::get<2>(sides)}; }
+
+inline void require(bool condition, const char* message) {
+    if (!condition) throw std::invalid_argument(message);
+}
 
 // Every method that adds a layer returns the number of the value it makes, and throws std::invalid_argument where sizes
 // do not fit.

@@ -20,8 +20,8 @@ struct Items {
     int64_t size() const { return count; }
 };
 
-// One block for all that is expected, and more where it is not enough. The block lies in large pages as far as it fills
-// them: to bring a thousand small ones takes longer than to write what lies there.
+// One block for all that is expected, and more where it is not enough. The block lies in large pages, the last of them
+// at least half full: to bring a thousand small ones takes longer than to write what lies there.
 class Memory {
   public:
     explicit Memory(int64_t expected_bytes);

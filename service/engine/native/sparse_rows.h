@@ -28,8 +28,8 @@ class SparseRows {
     // after layer. Throws std::invalid_argument where they do not fit the window.
     SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale, Room<Entry>& read);
 
-    // Puts them in their final order, in `memory`, and gives each its pixel for its column and its place among the copies, if there are
-    // any: once. std::runtime_error where a row of a block has more than 65,535 non-zeros.
+    // Puts them in their final order, in `memory`, and gives each its pixel for its column and its place among the
+    // copies, if there are any: once. std::runtime_error where a row of a block has more than 65,535 non-zeros.
     void arrange(int64_t block_channels, int64_t groups, const std::vector<int32_t>& pixels,
                  const std::vector<int32_t>& copied_floats, Memory& memory);
 
@@ -67,7 +67,7 @@ class SparseRows {
                    std::vector<int32_t>& ends) const;
 
     int64_t taps_ = 1, group_channels_ = 1;
-    int64_t count_ = 0;   // of entries, or quads
+    int64_t count_ = 0;    // of entries, or quads
     bool joined_ = false;  // whether rows are quads
     // Until they are arranged:
     const Entry* read_ = nullptr;

@@ -17,11 +17,13 @@ def serving(talk: Talk) -> Iterator[int]:
     ready, ports, loops = threading.Event(), [], []
     stop = asyncio.Event()
     writers: set[asyncio.StreamWriter] = set()
-    talks: set[asyncio.Task[None] | None] = set()
+    talks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.add(writer)
-        talks.add(asyncio.current_task())
+        task = asyncio.current_task()
+        assert task is not None
+        talks.add(task)
         try:
             with suppress(EOFError, OSError, asyncio.CancelledError):
                 await talk(reader, writer)
@@ -36,9 +38,8 @@ def serving(talk: Talk) -> Iterator[int]:
         await stop.wait()
         server.close()
         for task in talks:
-            if task is not None:
-                task.cancel()
-        await asyncio.gather(*(task for task in talks if task is not None), return_exceptions=True)
+            task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
         for writer in writers:
             writer.transport.abort()  # what was closed with bytes to send would wait for the other end
         for _ in range(3):  # the loop's next turns tell the transports
