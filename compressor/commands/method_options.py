@@ -49,6 +49,7 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("quantization: two or three values a layer, instead of pruning")
     group.add_argument("--quantize", choices=QUANTIZATIONS)
     group.add_argument("--quantize-layers", help="1 for layers that are quantized, such as first=0,last=0,*=1")
+    group.add_argument("--quantize-zeros", help="twn, ttq: share of zeros, such as 0.6 or layer1.*=0.5,*=0.6")
     group.add_argument("--quantize-scale-rate", type=float, help="ttq: learning rate of the scales")
     group = parser.add_argument_group("vector quantization: whole vectors share codewords, instead of single values")
     group.add_argument("--vectors", choices=VECTORS, help="product (one codeword each) or residual (sums of several)")
@@ -103,6 +104,8 @@ def _quantize(recipe: QuantizeRecipe | None, options: argparse.Namespace) -> Qua
     changes = given_as(options, {"quantize_scale_rate": "scale_learning_rate"})
     if options.quantize_layers is not None:
         changes["layers"] = parse_rules(options.quantize_layers)
+    if options.quantize_zeros is not None:
+        changes["zeros"] = parse_rules(options.quantize_zeros)
     return _changed("--quantize", options.quantize, recipe, QuantizeRecipe, changes)
 
 

@@ -27,6 +27,13 @@ def ttq_signs(weight: Tensor) -> Tensor:
     return ternary_signs(weight, TTQ_THRESHOLD * float(weight.abs().max()))
 
 
+def sparse_signs(weight: Tensor, zeros: float) -> Tensor:
+    """Signs of which a given share is 0: those of the smallest magnitudes (Zhu et al. 2017, section 4.1: a constant
+    sparsity instead of a threshold). Magnitudes that tie with the largest of them are 0 too."""
+    count = round(zeros * weight.numel())
+    return ternary_signs(weight, float(weight.abs().flatten().kthvalue(count).values) if count else 0.0)
+
+
 def one_scale(weight: Tensor, signs: Tensor) -> Tensor:
     """The mean magnitude of all weights that have a sign, for both signs alike: float64 [2].
 

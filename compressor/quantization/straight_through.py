@@ -7,7 +7,15 @@ from compressor.errors import RecipeError
 from compressor.layer_rules import resolve_rules
 from compressor.pruning.masks import layer_of, prunable_parameters
 from compressor.quantization.recipe import QuantizeRecipe
-from compressor.quantization.signs import binary_signs, one_scale, ttq_signs, twn_signs, two_scales, valued
+from compressor.quantization.signs import (
+    binary_signs,
+    one_scale,
+    sparse_signs,
+    ttq_signs,
+    twn_signs,
+    two_scales,
+    valued,
+)
 
 _SIGNS = {"binary": binary_signs, "twn": twn_signs, "ttq": ttq_signs}
 CLIP = 1.0  # of latent binary weights, which would else drift off and never change sign (Courbariaux et al. 2015, 2.4)
@@ -29,7 +37,8 @@ class StraightThrough:
         self.latent = {n: w.detach().clone() for n, w in weights.items() if chosen[layer_of(n)]}
         if not self.latent:
             raise RecipeError(f"layers: {recipe.layers}, must leave one of {len(weights)} to quantize")
-        self.signs = {name: _SIGNS[recipe.method](weight) for name, weight in self.latent.items()}
+        self._zeros = resolve_rules(recipe.zeros, list(chosen)) if recipe.zeros is not None else None
+        self.signs = {name: self._signs_of(name, weight) for name, weight in self.latent.items()}
         scale = two_scales if recipe.method == "ttq" else one_scale
         self.scales = {name: scale(weight, self.signs[name]) for name, weight in self.latent.items()}
         self._slopes: dict[str, Tensor] = {}  # of the scales, from before the step to after it
@@ -53,9 +62,14 @@ class StraightThrough:
             latent.copy_(weights[name])
             if self.recipe.method == "binary":
                 latent.clamp_(-CLIP, CLIP)
-            self.signs[name] = _SIGNS[self.recipe.method](latent)
+            self.signs[name] = self._signs_of(name, latent)
             self._rescale(name, progress)
         self.project(dict(weights))
+
+    def _signs_of(self, name: str, latent: Tensor) -> Tensor:
+        if self._zeros is None:
+            return _SIGNS[self.recipe.method](latent)
+        return sparse_signs(latent, self._zeros[layer_of(name)])
 
     def _rescale(self, name: str, progress: float) -> None:
         if self.recipe.method != "ttq":

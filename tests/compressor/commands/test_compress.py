@@ -88,6 +88,11 @@ METHODS: list[tuple[tuple[str, ...], str, Any]] = [
     (("--structure", "fcf", "--structure-mixing", "0.5"), "structure", StructuredRecipe("fcf", mixing=0.5)),
     (("--quantize", "twn"), "quantize", QuantizeRecipe("twn")),
     (("--quantize", "ttq", "--quantize-layers", "1"), "quantize", QuantizeRecipe("ttq", (("*", 1.0),))),
+    (
+        ("--quantize", "twn", "--quantize-zeros", "last=0.5,*=0.6"),
+        "quantize",
+        QuantizeRecipe("twn", zeros=(("last", 0.5), ("*", 0.6))),
+    ),
     (("--quantize", "ttq", "--quantize-scale-rate", "0.2"), "quantize", QuantizeRecipe(scale_learning_rate=0.2)),
 ]
 
@@ -192,6 +197,7 @@ def test_a_teacher_is_asked_beforehand_where_the_views_are_given() -> None:
         ),
         (("--structure", "l1", "--quantize", "twn"), "structure and quantize: must be one of them alone"),
         (("--structure-end", "0.1"), "--structure: must be given with its options (end)"),
+        (("--quantize-zeros", "0.5"), "--quantize: must be given with its options (zeros)"),
         (("--quantize-scale-rate", "0.1"), "--quantize: must be given with its options (scale_learning_rate)"),
         (("--factorize-saving", "0.1"), "--factorize-saving: needs --factorize"),
         (("--structure", "l1", "--structure-kinds", "rows"), "kinds ('rows',), must be of filters, channels, columns"),

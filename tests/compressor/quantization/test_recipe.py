@@ -17,6 +17,14 @@ def test_layers_are_quantized_or_not() -> None:
         QuantizeRecipe(layers=(("*", 0.5),))
 
 
+def test_zeros_are_a_share_and_binary_weights_have_none() -> None:
+    with pytest.raises(RecipeError, match=exactly("zeros: * = 1.0, must be in 0.0..0.99")):
+        QuantizeRecipe("twn", zeros=(("*", 1.0),))
+    message = "zeros: (('*', 0.5),), must not be given for binary, which has none"
+    with pytest.raises(RecipeError, match=exactly(message)):
+        QuantizeRecipe("binary", zeros=(("*", 0.5),))
+
+
 @pytest.mark.parametrize("rate", [0.0, 101.0])
 def test_the_rate_of_the_scales_is_positive_and_not_absurd(rate: float) -> None:
     with pytest.raises(RecipeError, match=exactly(f"scale_learning_rate = {rate}, must be in (0, 100]")):

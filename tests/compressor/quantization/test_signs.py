@@ -1,9 +1,18 @@
 """Signs and scales: thresholds as the papers have them, the scale that fits best."""
 
+import pytest
 import torch
 from torch import Tensor
 
-from compressor.quantization.signs import binary_signs, one_scale, ttq_signs, twn_signs, two_scales, valued
+from compressor.quantization.signs import (
+    binary_signs,
+    one_scale,
+    sparse_signs,
+    ttq_signs,
+    twn_signs,
+    two_scales,
+    valued,
+)
 
 WEIGHT = torch.tensor([[-4.0, -1.0, 0.0], [0.5, 2.0, 4.5]])  # mean magnitude 2
 
@@ -19,6 +28,18 @@ def test_twn_is_zero_up_to_seven_tenths_of_the_mean_magnitude() -> None:
 
 def test_ttq_is_zero_up_to_a_twentieth_of_the_largest_magnitude() -> None:
     assert ttq_signs(torch.tensor([20.0, 1.0, 1.01, -1.0, -1.01])).tolist() == [1, 0, 1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("zeros", "signs"),
+    [(0.0, [[-1, -1, 0], [1, 1, 1]]), (0.5, [[-1, 0, 0], [0, 1, 1]]), (0.99, [[0, 0, 0], [0, 0, 0]])],
+)
+def test_the_smallest_weights_are_the_share_of_zeros(zeros: float, signs: list[list[int]]) -> None:
+    assert sparse_signs(WEIGHT, zeros).tolist() == signs
+
+
+def test_weights_as_large_as_the_last_zero_are_zero_too() -> None:
+    assert sparse_signs(torch.tensor([1.0, -1.0, 1.0, 2.0]), 0.25).tolist() == [0, 0, 0, 1]
 
 
 def test_weights_of_zero_only_have_no_sign_and_the_scale_one() -> None:

@@ -49,6 +49,22 @@ def test_gradients_move_the_latent_weights_straight_through() -> None:
     assert layer.weight.tolist() == [[-3.0, 3.0, 0.0]]
 
 
+@pytest.mark.parametrize("method", ["twn", "ttq"])
+def test_each_layer_keeps_its_share_of_zeros_as_its_weights_move(method: str) -> None:
+    network = nn.Sequential(nn.Linear(20, 30), nn.Linear(30, 10))
+    recipe = QuantizeRecipe(method, ALL, zeros=(("first", 0.25), ("*", 0.7)))
+    constraint = StraightThrough(network, recipe)
+    for _ in range(3):
+        for layer in network:
+            layer.weight.grad = torch.randn_like(layer.weight)
+        constraint.before_step(network)
+        with torch.no_grad():
+            for layer in network:
+                layer.weight.sub_(layer.weight.grad)
+        constraint.after_step(network, 0.5)
+        assert [int((layer.weight == 0).sum()) for layer in network] == [150, 210]
+
+
 def test_latent_binary_weights_are_clipped() -> None:
     layer = one_layer(-0.5, 0.5)
     constraint = StraightThrough(layer, QuantizeRecipe("binary", ALL))
