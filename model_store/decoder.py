@@ -19,6 +19,7 @@ from model_store.coded import (
 )
 from model_store.contexts import ContextModel
 from model_store.errors import MalformedBundle
+from model_store.huffman import HuffmanTable
 from model_store.lanes import decode_streams
 from model_store.lock_step import Lookup, lookup_of, symbols_at_once
 from model_store.nonzeros import Placed, SparseSymbols, place_nonzeros, rooms_for, scan_in_numpy
@@ -32,7 +33,7 @@ def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
     Raises:
         MalformedBundle: a stream does not decode to what its tensor says.
     """
-    decoder = _TensorDecoder(coded.codebooks)
+    decoder = _TensorDecoder(coded.codebooks, coded.tables)
     rooms = iter(rooms_for([tensor.values.count for tensor in coded.tensors if isinstance(tensor, CodedSparse)]))
     tensors: list[Tensor] = []
     for part, places, symbols in decode_symbols(coded, threads):
@@ -75,8 +76,9 @@ def _parts(tensors: Sequence[CodedTensor], symbols: int) -> Iterator[slice]:
 class _TensorDecoder:
     """Makes tensors of decoded symbols, in file order: some layouts build on what came before."""
 
-    def __init__(self, codebooks: Sequence[np.ndarray]) -> None:
+    def __init__(self, codebooks: Sequence[np.ndarray], tables: Sequence[HuffmanTable]) -> None:
         self._codebooks = codebooks
+        self._tables = tables
         self._model = ContextModel()
         self._vectors = VectorDecoder()
 
@@ -93,13 +95,25 @@ class _TensorDecoder:
         codebook = self._codebooks[tensor.codebook]
         if isinstance(tensor, CodedContexts):
             return self._model.decode(tensor.shape, codebook, (tensor.mask, tensor.values), place)
-        _check_values(tensor, streams[-1], codebook, place)
+        self._check_values(tensor, streams[-1], codebook, place)
         if isinstance(tensor, CodedCodes):
             positions = np.flatnonzero(streams[0]).astype(np.int32)
             codes = streams[0][positions] - np.uint16(1)
         else:
             positions, codes = placed or scan_in_numpy(_scan_of(tensor, streams), place)
         return SharedTensor.checked(tensor.shape, positions, codes, codebook)
+
+    def _check_values(
+        self, tensor: CodedCodes | CodedSparse, values: np.ndarray, codebook: np.ndarray, place: str
+    ) -> None:
+        if not values.size:
+            return
+        lengths = self._tables[tensor.values.table].lengths
+        known = len(lengths) <= len(codebook) + 1  # the table has no other symbols
+        if not known and int(values.max()) > len(codebook):
+            raise MalformedBundle(f"{place}: value symbol {int(values.max())}, must be <= {len(codebook)}")
+        if isinstance(tensor, CodedSparse) and lengths[0] and int(values.min()) == 0:
+            raise MalformedBundle(f"{place}: value symbol 0, must be >= 1 where gaps say what is zero")
 
 
 def _decode_streams(
@@ -128,13 +142,6 @@ def _sparse(
 def _scan_of(tensor: CodedSparse, streams: Sequence[np.ndarray]) -> SparseSymbols:
     gaps, values = streams
     return SparseSymbols(tensor.shape, tensor.layout, tensor.gap_limit, gaps, values)
-
-
-def _check_values(tensor: CodedCodes | CodedSparse, values: np.ndarray, codebook: np.ndarray, place: str) -> None:
-    if values.size and int(values.max()) > len(codebook):
-        raise MalformedBundle(f"{place}: value symbol {int(values.max())}, must be <= {len(codebook)}")
-    if isinstance(tensor, CodedSparse) and values.size and int(values.min()) == 0:
-        raise MalformedBundle(f"{place}: value symbol 0, must be >= 1 where gaps say what is zero")
 
 
 class VectorDecoder:

@@ -35,11 +35,11 @@ class HuffmanTable:
             raise BundleTooLarge(f"Huffman table: {len(self.lengths)} symbols, must be <= {MAX_ALPHABET}")
         if not self.lengths or self.lengths[-1] == 0:
             raise MalformedBundle("Huffman table: the last length is 0 or missing, must be 1 or more")
-        if not all(0 <= length <= MAX_CODE_LENGTH for length in self.lengths):
+        if min(self.lengths) < 0 or max(self.lengths) > MAX_CODE_LENGTH:
             raise MalformedBundle(f"Huffman table: length {max(self.lengths)}, must be <= {MAX_CODE_LENGTH}")
-        used = [length for length in self.lengths if length]
-        kraft = sum(_KRAFT_ONE >> length for length in used)
-        if used != [1] and kraft != _KRAFT_ONE:
+        kraft = sum((_KRAFT_ONE >> length) * self.lengths.count(length) for length in range(1, MAX_CODE_LENGTH + 1))
+        single = self.lengths[-1] == 1 and self.lengths.count(0) == len(self.lengths) - 1
+        if kraft != _KRAFT_ONE and not single:
             raise MalformedBundle(f"Huffman table: Kraft sum {kraft}/{_KRAFT_ONE}, must be {_KRAFT_ONE}/{_KRAFT_ONE}")
 
     def codes(self) -> dict[int, bitarray]:

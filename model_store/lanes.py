@@ -102,10 +102,12 @@ def check_padding(stream: CodedStream, place: str) -> None:
 
 def locate_lanes(streams: Sequence[CodedStream], lane_log2: int) -> tuple[Lanes, np.ndarray]:
     """All lanes in the joined payload, of streams that have some, and the bit int64 [lanes] that each must end at."""
-    counts = np.array([count for stream in streams for count in lane_counts(stream.count, lane_log2)], dtype=np.int64)
-    bits = np.array([bits for stream in streams for bits in stream.lane_bits], dtype=np.int64)
-    lanes = [len(stream.lane_bits) for stream in streams]
-    firsts = np.cumsum([0, *lanes[:-1]])
+    lanes = np.array([len(stream.lane_bits) for stream in streams], dtype=np.int64)
+    behind = np.cumsum(lanes)
+    firsts = behind - lanes
+    counts = np.full(int(behind[-1]), 1 << lane_log2, dtype=np.int64)
+    counts[behind - 1] = np.array([stream.count for stream in streams]) - (lanes - 1 << lane_log2)
+    bits = np.fromiter(itertools.chain.from_iterable(stream.lane_bits for stream in streams), np.int64, len(counts))
     starts = np.cumsum(bits) - bits  # without the padding between streams
     bases = np.cumsum([0, *(8 * len(stream.payload) for stream in streams[:-1])])
     starts += np.repeat(bases - starts[firsts], lanes)

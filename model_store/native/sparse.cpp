@@ -44,11 +44,11 @@ void scan_positions(const uint16_t* gaps, int64_t symbols, uint16_t limit, Posit
     Position position = 0;
     for (int64_t at = 0; at < symbols; ++at) {
         const bool literal = gaps[at] != limit;
-        position += gaps[at];
-        positions[found] = position;  // an escape's is written over: a literal follows
-        count(position, literal);
+        const Position here = position + gaps[at];
+        positions[found] = here;  // an escape's is written over: a literal follows
+        count(here, literal);
         found += literal;
-        position += literal;
+        position += static_cast<Position>(gaps[at] + literal);
     }
 }
 

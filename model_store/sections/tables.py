@@ -7,6 +7,9 @@ from model_store.huffman import HuffmanTable
 from model_store.limits import MAX_ALPHABET, MAX_TABLES
 from model_store.wire import Reader, Writer
 
+_LOW = bytes(pair & 15 for pair in range(256))  # of each byte
+_HIGH = bytes(pair >> 4 for pair in range(256))
+
 
 def write_tables(tables: Sequence[HuffmanTable]) -> list[bytes]:
     """The count, then one part a table."""
@@ -23,7 +26,8 @@ def read_tables(reader: Reader) -> tuple[HuffmanTable, ...]:
     for number in range(reader.varint("number of tables", 0, MAX_TABLES)):
         symbols = reader.varint(f"symbols of table {number}", 1, MAX_ALPHABET)
         pairs = reader.take((symbols + 1) // 2, f"lengths of table {number}")
-        lengths = [half for pair in pairs for half in (pair & 15, pair >> 4)]
+        lengths = bytearray(2 * len(pairs))
+        lengths[::2], lengths[1::2] = pairs.translate(_LOW), pairs.translate(_HIGH)
         if len(lengths) > symbols and lengths.pop():
             raise MalformedBundle(f"{reader.place}: the unused half byte of table {number}, must be 0")
         try:

@@ -75,9 +75,8 @@ void Convolution::bind(const std::vector<Place>& places, int private_slot) {
 void Convolution::prepare(const Preparation& preparation) {
     const Window& window = spec_.window;
     const Kernels& kernels = preparation.kernels;
-    rows_ = SparseRows(window, nonzeros_, scale_, preparation.room);
+    rows_ = SparseRows(window, nonzeros_, std::move(scale_));
     nonzeros_ = {};
-    scale_ = {};
     const std::vector<Layout> layouts = layouts_for(window, input_.frame, 1, kernels.width);
     const Ways single = ways(kernels, layouts);
     const Ways many = ways(kernels, layouts_for(window, input_.frame, preparation.most_lanes, kernels.width));

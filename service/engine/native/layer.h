@@ -8,7 +8,6 @@
 #include "frame.h"
 #include "kernels.h"
 #include "memory.h"
-#include "room.h"
 #include "thread_pool.h"
 
 namespace csrve {
@@ -91,8 +90,7 @@ struct Preparation {
     const Kernels& kernels;
     int64_t most_lanes;
     int threads;
-    Room<Entry>& room;  // to work in: layers prepared by the same thread share it
-    Memory& memory;     // for what it keeps
+    Memory& memory;  // for what it keeps
 };
 
 class Layer {

@@ -66,15 +66,13 @@ void Plan::prepare_layers() {
     struct Job {
         Plan* plan;
         std::vector<std::exception_ptr> failures;
-        std::vector<Room<Entry>> rooms;  // of each thread
-    } job{this, std::vector<std::exception_ptr>(layers_.size()), std::vector<Room<Entry>>(pool_.threads())};
-    auto prepare = [](void* context, int64_t task, int worker) {
+    } job{this, std::vector<std::exception_ptr>(layers_.size())};
+    auto prepare = [](void* context, int64_t task, int) {
         Job* mine = static_cast<Job*>(context);
         Plan* plan = mine->plan;
         const size_t layer = plan->layers_.size() - 1 - static_cast<size_t>(task);
         try {
-            plan->layers_[layer]->prepare(
-                {plan->kernels_, plan->max_lanes_, plan->pool_.threads(), mine->rooms[worker], *plan->memory_});
+            plan->layers_[layer]->prepare({plan->kernels_, plan->max_lanes_, plan->pool_.threads(), *plan->memory_});
         } catch (...) {
             mine->failures[layer] = std::current_exception();
         }

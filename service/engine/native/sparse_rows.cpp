@@ -9,10 +9,6 @@ namespace {
 
 constexpr int64_t kFetched = 6;  // rows ahead: each lies somewhere else
 
-void require(bool condition) {
-    if (!condition) throw std::invalid_argument("convolution: positions");
-}
-
 // Rows by falling count, equal ones in their order; returns how many have any. A counting sort: counts are small.
 int32_t sort_rows(const std::vector<int32_t>& counts, std::vector<int32_t>& order) {
     const int32_t most = *std::max_element(counts.begin(), counts.end());
@@ -28,38 +24,33 @@ int32_t sort_rows(const std::vector<int32_t>& counts, std::vector<int32_t>& orde
 
 }  // namespace
 
-SparseRows::SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale,
-                       Room<Entry>& read_into)
-    : taps_(window.taps()), group_channels_(window.input.channels / window.group), count_(nonzeros.count) {
-    read_into.demand(count_);
-    read_ = read_into.data();
-    if (nonzeros.codes)
-        read(window, nonzeros, scale, [&](int64_t at) { return nonzeros.values[nonzeros.codes[at]]; }, read_into.data());
-    else
-        read(window, nonzeros, scale, [&](int64_t at) { return nonzeros.values[at]; }, read_into.data());
-    if (share_columns(window.input.channels * taps_)) join_rows();
-}
+class SparseRows::Quads {
+  public:
+    class Row {
+      public:
+        explicit Row(const QuadEntry* items) : items_(items) {}
+        int32_t column(int64_t at) const { return items_[at].pixel; }
+        const QuadEntry& operator[](int64_t at) const { return items_[at]; }
 
-template <typename ValueOf>
-void SparseRows::read(const Window& window, const NonZeros& given, const std::vector<float>& scale,
-                      const ValueOf& value_of, Entry* target) {
-    const int64_t rows = window.output.channels, columns = group_channels_ * taps_, group_rows = rows / window.group;
-    const int32_t* const positions = given.positions;
-    const int64_t nonzeros = given.count;
-    starts_.assign(1, 0);
-    starts_.reserve(rows + 1);
-    int64_t at = 0, before = -1;
-    for (int64_t row = 0; row < rows; ++row) {
-        const int64_t first = row * columns, end = first + columns, group_column = row / group_rows * columns;
-        const float factor = scale.empty() ? 1.0f : scale[row];
-        for (; at < nonzeros && positions[at] < end; ++at) {
-            require(positions[at] > before && positions[at] >= first);
-            before = positions[at];
-            target[at] = {value_of(at) * factor, static_cast<int32_t>(group_column + before - first)};
-        }
-        starts_.push_back(at);
-    }
-    require(at == nonzeros);
+      private:
+        const QuadEntry* items_;
+    };
+
+    explicit Quads(const std::vector<QuadEntry>& items) : items_(items.data()) {}
+    Row row(int64_t) const { return Row(items_); }
+    void fetch(int64_t at) const { __builtin_prefetch(items_ + at); }
+
+  private:
+    const QuadEntry* items_;
+};
+
+SparseRows::SparseRows(const Window& window, const NonZeros& nonzeros, std::vector<float> scale)
+    : taps_(window.taps()),
+      group_channels_(window.input.channels / window.group),
+      count_(nonzeros.count),
+      weights_(window, nonzeros, std::move(scale)),
+      starts_(weights_.starts()) {
+    if (share_columns(window.input.channels * taps_)) join_rows();
 }
 
 // Whether quads of rows would be three quarters full, of as many columns as there are.
@@ -70,9 +61,12 @@ bool SparseRows::share_columns(int64_t columns) const {
     int64_t joined = 0;
     for (int64_t row = 0; row < rows; row += kQuad) {
         const int64_t last = std::min(row + kQuad, rows);
-        for (int64_t at = starts_[row]; at < starts_[last]; ++at) {
-            joined += seen[read_[at].pixel] != last;
-            seen[read_[at].pixel] = last;
+        for (int64_t one = row; one < last; ++one) {
+            const WeightRows::Row items = weights_.row(one);
+            for (int64_t at = starts_[one]; at < starts_[one + 1]; ++at) {
+                joined += seen[items.column(at)] != last;
+                seen[items.column(at)] = last;
+            }
         }
         const int64_t least = joined + Frame::ceiling(nonzeros - starts_[last], kQuad);
         if (nonzeros < 3 * least) return false;
@@ -86,28 +80,29 @@ void SparseRows::join_rows() {
     std::vector<QuadEntry> joined;
     std::vector<int64_t> starts{0};
     for (int64_t quad = 0; quad < quads; ++quad) {
-        int64_t at[kQuad], end[kQuad];
-        for (int64_t r = 0; r < kQuad; ++r) {
-            const int64_t row = std::min(quad * kQuad + r, rows - 1);
+        int64_t at[kQuad] = {}, end[kQuad] = {};
+        std::vector<WeightRows::Row> items;
+        for (int64_t r = 0; r < std::min<int64_t>(kQuad, rows - quad * kQuad); ++r) {
+            const int64_t row = quad * kQuad + r;
+            items.push_back(weights_.row(row));
+            at[r] = starts_[row];
             end[r] = starts_[row + 1];
-            at[r] = quad * kQuad + r < rows ? starts_[row] : end[r];
         }
         for (;;) {
             int32_t next = INT32_MAX;
             for (int64_t r = 0; r < kQuad; ++r)
-                if (at[r] < end[r]) next = std::min(next, read_[at[r]].pixel);
+                if (at[r] < end[r]) next = std::min(next, items[r].column(at[r]));
             if (next == INT32_MAX) break;
             QuadEntry entry{{0, 0, 0, 0}, next};
             for (int64_t r = 0; r < kQuad; ++r)
-                if (at[r] < end[r] && read_[at[r]].pixel == next) entry.values[r] = read_[at[r]++].value;
+                if (at[r] < end[r] && items[r].column(at[r]) == next) entry.values[r] = items[r][at[r]++].value;
             joined.push_back(entry);
         }
         starts.push_back(static_cast<int64_t>(joined.size()));
     }
     count_ = static_cast<int64_t>(joined.size());
     joined_ = true;
-    joined_rows_ = Room<QuadEntry>(count_);
-    std::copy(joined.begin(), joined.end(), joined_rows_.data());
+    joined_rows_ = std::move(joined);
     starts_ = std::move(starts);
 }
 
@@ -124,10 +119,10 @@ void SparseRows::arrange(int64_t block_channels, int64_t groups, const std::vect
     for (int64_t column = 0; column < columns; ++column)
         targets.blocks[column] = static_cast<int32_t>(column % (group_channels_ * taps_) / block_columns);
     if (quads())
-        quads_ = reorder(joined_rows_.data(), targets, memory);
+        quads_ = reorder<QuadEntry>(Quads(joined_rows_), targets, memory);
     else
-        entries_ = reorder(read_, targets, memory);
-    read_ = nullptr;
+        entries_ = reorder<Entry>(weights_, targets, memory);
+    weights_ = {};
     joined_rows_ = {};
     starts_ = {};
 }
@@ -142,8 +137,8 @@ void SparseRows::divide_rows(int64_t groups) {
     }
 }
 
-template <typename Item>
-Items<Item> SparseRows::reorder(const Item* items, const Targets& targets, Memory& memory) {
+template <typename Item, typename Rows>
+Items<Item> SparseRows::reorder(const Rows& given, const Targets& targets, Memory& memory) {
     const bool copied = !targets.copied.empty();
     Items<Item> ordered = memory.take<Item>(count_ + kAhead);
     std::fill_n(ordered.data() + count_, kAhead, Item{});
@@ -161,20 +156,21 @@ Items<Item> SparseRows::reorder(const Item* items, const Targets& targets, Memor
     for (int64_t group = 0; group < groups(); ++group) {
         const int64_t rows = bounds_[group + 1] - bounds_[group];
         int32_t* const from = starts.data() + bounds_[group];
-        find_ends(items, targets, bounds_[group], rows, ends);
+        find_ends(given, targets, bounds_[group], rows, ends);
         counts.resize(rows);
         for (int64_t block = 0; block < blocks_; ++block) {
             for (int64_t row = 0; row < rows; ++row) counts[row] = std::max(0, ends[block * rows + row] - from[row]);
             Slice slice{made, static_cast<int32_t>(runs_.size()), static_cast<int32_t>(rows), 0};
             slice.busy = sort_rows(counts, order);
             for (int64_t run = 0; run < rows; ++run) {
-                __builtin_prefetch(items + from[order[std::min(run + kFetched, rows - 1)]]);
+                given.fetch(from[order[std::min(run + kFetched, rows - 1)]]);
                 const int32_t row = order[run];
                 runs_.push_back({static_cast<uint16_t>(row), static_cast<uint16_t>(counts[row])});
-                const Item* const run_items = items + from[row];
+                const auto items = given.row(bounds_[group] + row);
+                const int32_t first = from[row];
                 from[row] += counts[row];
-                for (int32_t at = 0; at < counts[row]; ++at, ++made) {
-                    Item item = run_items[at];
+                for (int32_t at = first; at < from[row]; ++at, ++made) {
+                    Item item = items[at];
                     const int32_t column = item.pixel;
                     item.pixel = pixels[column];
                     target[made] = item;
@@ -188,16 +184,17 @@ Items<Item> SparseRows::reorder(const Item* items, const Targets& targets, Memor
 }
 
 // Where the non-zeros of each row end in each block, [blocks][rows]; 0 where it has none there.
-template <typename Item>
-void SparseRows::find_ends(const Item* items, const Targets& targets, int64_t first, int64_t rows,
+template <typename Rows>
+void SparseRows::find_ends(const Rows& given, const Targets& targets, int64_t first, int64_t rows,
                            std::vector<int32_t>& ends) const {
     ends.assign(blocks_ * rows, 0);
     const int32_t* const blocks = targets.blocks.data();
     for (int64_t row = 0; row < rows; ++row) {
         int32_t* const mine = ends.data() + row;
+        const auto items = given.row(first + row);
         const int32_t end = static_cast<int32_t>(starts_[first + row + 1]);
         for (int32_t at = static_cast<int32_t>(starts_[first + row]); at < end; ++at)
-            mine[blocks[items[at].pixel] * rows] = at + 1;  // columns rise: the last one stays
+            mine[blocks[items.column(at)] * rows] = at + 1;  // columns rise: the last one stays
     }
 }
 

@@ -5,28 +5,17 @@
 
 #include <vector>
 
-#include "kernels.h"
 #include "memory.h"
-#include "room.h"
-#include "window.h"
+#include "weight_rows.h"
 
 namespace csrve {
-
-// Positions in [outputs, inputs / group, kernel_y, kernel_x], row-major, strictly rising. Values are one a position where
-// `codes` is null, and what the codes of the positions index otherwise.
-struct NonZeros {
-    const int32_t* positions;
-    const uint16_t* codes;
-    const float* values;
-    int64_t count;
-};
 
 class SparseRows {
   public:
     SparseRows() = default;
-    // `scale` is empty or one an output channel. `read` holds the non-zeros until they are arranged: one room serves layer
-    // after layer. Throws std::invalid_argument where they do not fit the window.
-    SparseRows(const Window& window, const NonZeros& nonzeros, const std::vector<float>& scale, Room<Entry>& read);
+    // The arrays of the non-zeros must last until they are arranged; `scale` is empty or one an output channel. Throws
+    // std::invalid_argument where they do not fit the window.
+    SparseRows(const Window& window, const NonZeros& nonzeros, std::vector<float> scale);
 
     // Puts them in their final order, in `memory`, and gives each its pixel for its column and its place among the
     // copies, if there are any: once. std::runtime_error where a row of a block has more than 65,535 non-zeros.
@@ -54,25 +43,25 @@ class SparseRows {
         std::vector<int32_t> blocks;
     };
 
-    template <typename ValueOf>
-    void read(const Window& window, const NonZeros& given, const std::vector<float>& scale, const ValueOf& value_of,
-              Entry* target);
+    // Quads of rows, once they are joined; they are read as `WeightRows` are.
+    class Quads;
+
     bool share_columns(int64_t columns) const;
     void join_rows();
     void divide_rows(int64_t groups);
-    template <typename Item>
-    Items<Item> reorder(const Item* items, const Targets& targets, Memory& memory);
-    template <typename Item>
-    void find_ends(const Item* items, const Targets& targets, int64_t first, int64_t rows,
+    template <typename Item, typename Rows>
+    Items<Item> reorder(const Rows& rows, const Targets& targets, Memory& memory);
+    template <typename Rows>
+    void find_ends(const Rows& given, const Targets& targets, int64_t first, int64_t rows,
                    std::vector<int32_t>& ends) const;
 
     int64_t taps_ = 1, group_channels_ = 1;
     int64_t count_ = 0;    // of entries, or quads
     bool joined_ = false;  // whether rows are quads
     // Until they are arranged:
-    const Entry* read_ = nullptr;
-    Room<QuadEntry> joined_rows_;
-    std::vector<int64_t> starts_;  // of each row in the entries
+    WeightRows weights_;
+    std::vector<QuadEntry> joined_rows_;
+    std::vector<int64_t> starts_;  // of each row, or quad of rows
     // From then on:
     Items<Entry> entries_;
     Items<QuadEntry> quads_;
