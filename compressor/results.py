@@ -96,6 +96,20 @@ def summary_table(records: Iterable[Record]) -> str:
     return table(SUMMARY, [record.row() for record in records])
 
 
+def unbeaten(records: Iterable[Record]) -> list[Record]:
+    """Of each network the bundles than which no other is both as small and as accurate, by falling bytes; of equal ones
+    the first."""
+    kept: list[Record] = []
+    by_size = sorted(records, key=lambda record: (record.fields["bundle_bytes"], -record.fields["accuracy"]))
+    best: dict[str, float] = {}
+    for record in by_size:
+        network, accuracy = record.fields["architecture"], record.fields["accuracy"]
+        if accuracy > best.get(network, -1.0):
+            best[network] = accuracy
+            kept.append(record)
+    return sorted(kept, key=lambda record: (record.fields["architecture"], -record.fields["bundle_bytes"]))
+
+
 def results_page(records: Iterable[Record]) -> str:
     """All of docs/results.md."""
     records = list(records)
@@ -106,7 +120,7 @@ def results_page(records: Iterable[Record]) -> str:
 
 
 def with_summary(readme: str, records: Iterable[Record]) -> str:
-    """README's text with what stands between its markers made anew: a row for each bundle, and the targets.
+    """README's text with what stands between its markers made anew: a row for each unbeaten bundle, and the targets.
 
     Raises:
         CompressorError: the markers are missing.
@@ -116,7 +130,7 @@ def with_summary(readme: str, records: Iterable[Record]) -> str:
     if not begin or not end:
         raise CompressorError(f"README: must hold {BEGIN} and {END}")
     records = list(records)
-    tables = (summary_table(records), targets_table([record.fields for record in records]))
+    tables = (summary_table(unbeaten(records)), targets_table([record.fields for record in records]))
     return f"{head}{BEGIN}\n{tables[0]}\n\n{tables[1]}\n{END}{tail}"
 
 

@@ -18,6 +18,7 @@ from compressor.results import (
     read_records,
     results_page,
     summary_table,
+    unbeaten,
     with_summary,
     write_results,
 )
@@ -108,6 +109,20 @@ def test_the_summary_has_a_row_for_each_record() -> None:
     assert summary_table([Record("a", SMALL), Record("b", LARGE)]) == SUMMARY
 
 
+def test_the_unbeaten_are_those_that_no_other_of_their_network_is_as_small_and_as_accurate_as() -> None:
+    def record(name: str, size_bytes: int, accuracy: float, network: str = "resnet20") -> Record:
+        fields = {"name": name, "bundle_bytes": size_bytes, "accuracy": accuracy, "architecture": network}
+        return Record(name, LARGE | fields)
+
+    other = record("other network", 70, 0.5, "vgg16")
+    twin = record("twin", 50, 0.91)
+    records = [
+        record("smallest", 40, 0.90), record("larger and worse", 60, 0.905), record("best", 60, 0.92),
+        record("as good, larger", 61, 0.92), record("between", 50, 0.91), twin, other,
+    ]  # fmt: skip
+    assert [one.name for one in unbeaten(iter(records))] == ["best", "between", "smallest", "other network"]
+
+
 def test_the_page_is_the_head_the_tables_and_a_section_for_each_record() -> None:
     assert results_page(iter([Record("b", LARGE)])) == "\n\n".join(
         [
@@ -176,7 +191,7 @@ def test_both_documents_are_written(tmp_path: Path) -> None:
     write_results(folder, tmp_path / "results.md", readme)
     records = [Record("large", LARGE), Record("small", SMALL)]
     assert (tmp_path / "results.md").read_text() == results_page(records)
-    tables = f"{summary_table(records)}\n\n{targets_table([LARGE, SMALL])}"
+    tables = f"{summary_table(reversed(records))}\n\n{targets_table([LARGE, SMALL])}"
     assert readme.read_text() == f"<!-- results -->\n{tables}\n<!-- /results -->"
 
 
