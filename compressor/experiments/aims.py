@@ -89,6 +89,12 @@ def costs_of(record: Fields) -> dict[str, float]:
 _PRUNING = {"gradual": ["weights"], "threshold": ["thresholds"]}
 
 
+def _quantization(quantize: Fields) -> str:
+    """Its method, and whether it is that of named layers alone."""
+    others = quantize["layers"][-1][1]  # of the rule for all that no rule before it names
+    return str(quantize["method"]) if others else f"{quantize['method']} of some layers"
+
+
 def method_of(record: Fields) -> str:
     """What took a recorded bundle's weights or their values, in a word or two."""
     recipe = record["recipe"]
@@ -98,7 +104,7 @@ def method_of(record: Fields) -> str:
     if recipe.get("structure"):
         parts.append(recipe["structure"]["method"])
     elif recipe.get("quantize"):
-        parts.append(recipe["quantize"]["method"])
+        parts.append(_quantization(recipe["quantize"]))
     parts += _PRUNING.get(recipe.get("prune", {}).get("method"), [])
     if recipe.get("vectors"):
         parts.append(recipe["vectors"]["method"])

@@ -66,7 +66,10 @@ def test_methods_have_names() -> None:
     assert method_of({"recipe": none}) == "sharing alone"
     assert method_of({"recipe": {"prune": {"method": "gradual"}}}) == "weights"
     assert method_of({"recipe": {"prune": {"method": "threshold"}}}) == "thresholds"
-    assert method_of({"recipe": none | {"quantize": {"method": "ttq"}}}) == "ttq"
+    ends_kept = {"method": "ttq", "layers": [["first", 0.0], ["last", 0.0], ["*", 1.0]]}
+    assert method_of({"recipe": none | {"quantize": ends_kept}}) == "ttq"
+    some_layers = {"method": "twn", "layers": [["layer3.*", 1.0], ["*", 0.0]]}
+    assert method_of({"recipe": none | {"quantize": some_layers}}) == "twn of some layers"
     assert method_of({"recipe": none | {"vectors": {"method": "rq"}}}) == "rq"
     assert method_of({"recipe": none | {"structure": {"method": "nisp"}, "vectors": {"method": "pq"}}}) == "nisp + pq"
     assert (
