@@ -100,14 +100,17 @@ def unbeaten(records: Iterable[Record]) -> list[Record]:
     """Of each network the bundles than which no other is both as small and as accurate, by falling bytes; of equal ones
     the first."""
     kept: list[Record] = []
-    by_size = sorted(records, key=lambda record: (record.fields["bundle_bytes"], -record.fields["accuracy"]))
-    best: dict[str, float] = {}
-    for record in by_size:
-        network, accuracy = record.fields["architecture"], record.fields["accuracy"]
-        if accuracy > best.get(network, -1.0):
-            best[network] = accuracy
+    smallest: dict[str, int] = {}  # of each network, so far
+    most_accurate_first = sorted(
+        records,
+        key=lambda record: (record.fields["architecture"], -record.fields["accuracy"], record.fields["bundle_bytes"]),
+    )
+    for record in most_accurate_first:
+        network, size_bytes = record.fields["architecture"], record.fields["bundle_bytes"]
+        if size_bytes < smallest.get(network, size_bytes + 1):
+            smallest[network] = size_bytes
             kept.append(record)
-    return sorted(kept, key=lambda record: (record.fields["architecture"], -record.fields["bundle_bytes"]))
+    return kept
 
 
 def results_page(records: Iterable[Record]) -> str:
