@@ -102,17 +102,18 @@ def _structure(recipe: StructuredRecipe | None, options: argparse.Namespace) -> 
 
 def _quantize(recipe: QuantizeRecipe | None, options: argparse.Namespace) -> QuantizeRecipe | None:
     changes = given_as(options, {"quantize_scale_rate": "scale_learning_rate"})
-    if options.quantize_layers is not None:
-        changes["layers"] = parse_rules(options.quantize_layers)
-    if options.quantize_zeros is not None:
-        changes["zeros"] = parse_rules(options.quantize_zeros)
+    changes |= _rules_given_as(options, {"quantize_layers": "layers", "quantize_zeros": "zeros"})
     return _changed("--quantize", options.quantize, recipe, QuantizeRecipe, changes)
+
+
+def _rules_given_as(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
+    """As `given_as`, of options whose text is a number or rules for layers."""
+    return {name: parse_rules(text) for name, text in given_as(options, names).items()}
 
 
 def _vectors(recipe: VectorRecipe | None, options: argparse.Namespace) -> VectorRecipe | None:
     changes = given_as(options, {"vector_stages": "stages", "vector_codebooks": "codebooks"})
-    rules = given_as(options, {"vector_length": "length", "codewords": "codewords"})
-    changes |= {name: parse_rules(text) for name, text in rules.items()}
+    changes |= _rules_given_as(options, {"vector_length": "length", "codewords": "codewords"})
     if options.vectors == "rq" and recipe is None:
         changes.setdefault("stages", 2)
     return _changed("--vectors", options.vectors, recipe, VectorRecipe, changes)
