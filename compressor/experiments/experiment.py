@@ -28,6 +28,7 @@ class Experiment:
         aim: what it is meant for where that is not a size.
         seeds: of the runs that its result rests on.
         teachers: other networks, each by name and how it is trained, that teach in place of the dense network itself.
+        teacher_files: likewise, those that there are already: checkpoints of ours or bundles.
         accelerator: whether it needs a GPU to end within hours.
     """
 
@@ -42,6 +43,7 @@ class Experiment:
     accelerator: bool = False
     aim: Aim | None = None
     teachers: tuple[tuple[str, TrainRecipe], ...] = ()
+    teacher_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.train is None) == (self.weights is None):

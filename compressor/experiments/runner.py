@@ -19,7 +19,7 @@ from compressor.publication import RECORD
 from compressor.recipes import inherit_split, split_seed
 from compressor.staged_run import CompressData
 from compressor.stages import RunFolder
-from compressor.teaching import load_teacher
+from compressor.teaching import load_teachers
 from compressor.training.files import write_text
 from compressor.training.processes import wait_for_all
 from compressor.training.recipe import TrainRecipe
@@ -85,7 +85,9 @@ class ExperimentRun:
         images = self._images("train")
         weights, card = self._dense(images)
         folder.write(CLAIM, {**claim, "dense": str(weights)})
-        recipe = inherit_split(self.experiment.compress, card)
+        recipe = self.experiment.compress
+        if not self.smoke:  # whose few pictures are split as its own recipe says
+            recipe = inherit_split(recipe, card).with_both(seed=recipe.seed)
         rest, holdout = split_images(images, recipe.holdout, split_seed(recipe, card))
         network = load_network(weights, self.experiment.network, len(images.class_names)).to(self.device)
         data = CompressData(rest, holdout, self._test, images.digest)
@@ -131,7 +133,8 @@ class ExperimentRun:
         return training.result, training.run(images, self._test)
 
     def _teachers(self, images: ImageSet) -> tuple[Teacher, ...]:
-        return tuple(load_teacher(self._trained(*teacher, images)[0]) for teacher in self.experiment.teachers)
+        trained = [self._trained(*teacher, images)[0] for teacher in self.experiment.teachers]
+        return load_teachers((*trained, *self.experiment.teacher_files))
 
     def _record(self, folder: RunFolder) -> Path:
         """The pipeline's record with the experiment's name, among the project's records."""

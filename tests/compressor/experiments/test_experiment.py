@@ -39,17 +39,17 @@ def test_a_seed_is_that_of_every_recipe_and_of_the_names() -> None:
 
 
 def test_experiments_that_begin_alike_share_their_dense_network() -> None:
-    names = {name: experiment.with_seed(0).dense_name() for name, experiment in EXPERIMENTS.items()}
-    assert names["resnet20-must"] == names["resnet20-stretch"] != names["resnet56-must"]
+    trained = {name: experiment for name, experiment in EXPERIMENTS.items() if experiment.train is not None}
+    names = {name: experiment.with_seed(0).dense_name() for name, experiment in trained.items()}
+    assert names["resnet20-beats"] == names["resnet20-stretch"] != names["resnet56-must"]
     assert len(set(names.values())) == len(ROWS)
 
 
 def test_a_smoke_run_is_one_epoch_of_everything() -> None:
     for experiment in ALL.values():
         smoke = experiment.smoke()
-        assert smoke.train is not None
-        trainings = (smoke.train, smoke.compress.retrain, smoke.compress.centroids)
-        assert [(recipe.epochs, recipe.compile) for recipe in trainings] == [(1, False)] * 3
+        trainings = [*filter(None, [smoke.train]), smoke.compress.retrain, smoke.compress.centroids]
+        assert {(recipe.epochs, recipe.compile) for recipe in trainings} == {(1, False)}
         assert smoke.name == f"{experiment.name}-smoke"
         assert smoke.compress.remove is None or smoke.compress.remove.epochs == 1
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from compressor.data import ImageSet, split_images
 from compressor.errors import CompressorError, RecipeError
 from compressor.experiments.experiment import Experiment
 from compressor.experiments.runner import ExperimentRun, Places
@@ -72,6 +73,15 @@ def test_teachers_are_trained_where_an_experiment_names_them(data: Path, tmp_pat
     assert record["teachers"] == [{"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}]
 
 
+def test_teachers_that_there_are_already_teach_from_their_files(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "teacher.safetensors"
+    save_network(path, tiny_network(), TINY_CARD)
+    compress = tiny_experiment().compress.with_both(teacher_share=0.5)
+    taught = dataclasses.replace(tiny_experiment(), compress=compress, teacher_files=(path,))
+    record = run(tmp_path, data, taught)
+    assert record["teachers"] == [{"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}]
+
+
 def test_a_teacher_holds_the_same_pictures_out() -> None:
     other = quick_training(holdout=31)
     with pytest.raises(RecipeError, match="experiment tiny: holdout 31 to train and 30 to compress"):
@@ -115,14 +125,31 @@ def test_a_run_that_has_begun_goes_on_only_when_told_to(data: Path, tmp_path: Pa
     assert Store(tmp_path / "store").versions("tiny-seed5") == [1]
 
 
-def test_a_given_checkpoint_is_compressed_with_the_split_it_was_trained_with(data: Path, tmp_path: Path) -> None:
+def test_a_given_checkpoint_is_compressed_at_the_seed_asked_for_with_the_split_it_was_trained_with(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card = dataclasses.replace(TINY_CARD, training={"recipe": {"holdout": 24, "seed": 9}, "test_accuracy": 0.5})
     save_network(tmp_path / "given.safetensors", tiny_network(), card)
     experiment = dataclasses.replace(tiny_experiment(), train=None, weights=tmp_path / "given.safetensors")
+    splits: list[tuple[int, int]] = []
+
+    def split(images: ImageSet, holdout: int, seed: int) -> tuple[ImageSet, ImageSet]:
+        splits.append((holdout, seed))
+        return split_images(images, holdout, seed)
+
+    monkeypatch.setattr("compressor.experiments.runner.split_images", split)
     record = run(tmp_path, data, experiment)
     assert record["dense"] == card.training
-    assert (record["recipe"]["retrain"]["holdout"], record["recipe"]["retrain"]["seed"]) == (24, 9)
+    assert splits == [(24, 9)]
+    assert (record["recipe"]["retrain"]["holdout"], record["recipe"]["retrain"]["seed"]) == (24, 5)
     assert not (tmp_path / "runs" / "dense").exists()
+
+
+def test_a_smoke_run_of_a_given_checkpoint_holds_out_as_few_pictures_as_it_says(data: Path, tmp_path: Path) -> None:
+    card = dataclasses.replace(TINY_CARD, training={"recipe": {"holdout": 2000, "seed": 9}, "test_accuracy": 0.5})
+    save_network(tmp_path / "given.safetensors", tiny_network(), card)
+    experiment = dataclasses.replace(tiny_experiment(), train=None, weights=tmp_path / "given.safetensors")
+    assert run(tmp_path, data, experiment, smoke=True)["recipe"]["retrain"]["holdout"] == 30
 
 
 def test_a_checkpoint_of_another_network_is_refused(data: Path, tmp_path: Path) -> None:
