@@ -18,7 +18,10 @@ SUMMARY = "Write one HTML page with plots about bundles: bytes, bits, weights, c
 PAGE, COMPARISON_PAGE = "report.html", "comparison.html"
 COMPARISON = "comparison"
 RECORDS = Path("docs/results")
-LATENCIES = tuple(Path("docs", f"{name}.json") for name in ("latency-earlier", "benchmarks", "latency"))
+LATENCIES = tuple(
+    Path("docs", f"{name}.json")
+    for name in ("latency-earlier", "benchmarks", "latency", "benchmarks-avx2", "latency-avx2")
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,21 +17,24 @@ from compressor.results import Record
 
 HEADS = (
     "network", "method", "bundle", "bytes", "ratio", "accuracy", "drop, points", "parameters left", "weights not zero",
-    "multiply-adds, M", "of the dense", "ms a picture",
+    "multiply-adds, M", "of the dense",
 )  # fmt: skip
 NOTE = (
     "Accuracy is that of the decoded file on the test pictures. Multiply-adds are those that weights which are not "
-    "zero need; their share is of the dense network's. Milliseconds: the service's C++ engine, one picture at a time "
-    "on one thread, median, as `python -m service bench` measured them; a dash where it has not measured that file."
+    "zero need; their share is of the dense network's. Milliseconds a picture: the service's C++ engine, one at "
+    "a time on one thread, median, as `python -m service bench` measured them with that instruction set; a dash where "
+    "it has not measured that file. Two instruction sets are two processors: times compare within a column."
 )
+
+Latencies = Mapping[str, float]  # instruction set to seconds a picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """One recorded bundle; `latency_s` None where nobody measured it."""
+    """One recorded bundle, and how long it takes where somebody measured it."""
 
     fields: Mapping[str, Any]
-    latency_s: float | None
+    latencies: Latencies
 
     @property
     def name(self) -> str:
@@ -55,31 +58,39 @@ class Compared:
         return float(self.fields["multiply_adds"] / self.fields["dense_multiply_adds"])
 
 
-def compared(records: Sequence[Record], latencies: Mapping[str, float]) -> list[Compared]:
-    """Every record with its latency, by network and bytes."""
-    found = [Compared(record.fields, latencies.get(record.fields["sha256"])) for record in records]
+def compared(records: Sequence[Record], latencies: Mapping[str, Latencies]) -> list[Compared]:
+    """Every record with its latencies, by network and bytes."""
+    found = [Compared(record.fields, latencies.get(record.fields["sha256"], {})) for record in records]
     return sorted(found, key=lambda each: (each.fields["architecture"], each.fields["bundle_bytes"]))
 
 
-def read_latencies(paths: Sequence[Path]) -> dict[str, float]:
-    """SHA-256 of a bundle to seconds a picture, of what `python -m service bench --json` wrote; the last file counts.
+def read_latencies(paths: Sequence[Path]) -> dict[str, Latencies]:
+    """SHA-256 of a bundle to its latencies, of what `python -m service bench --json` wrote; the last file of an
+    instruction set counts.
 
     Raises:
         CompressorError: a file is there and is none of those.
     """
-    found: dict[str, float] = {}
+    found: dict[str, dict[str, float]] = {}
     for path in paths:
         if not path.exists():
             continue
         try:
             report = json.loads(path.read_text())
+            fastest = str(report["conditions"]["instruction_sets"][0])  # which the engine takes unless told otherwise
             digests = {subject["name"]: subject["sha256"] for subject in report["networks"]}
             for row in report["rows"]:
                 if (row["engine"], row["batch"], row["threads"]) == ("native", 1, 1) and row["timing"]:
-                    found[digests[row["network"]]] = float(row["timing"]["median_s"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+                    latencies = found.setdefault(digests[row["network"]], {})
+                    latencies[fastest] = float(row["timing"]["median_s"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise CompressorError(f"{path}: not what `python -m service bench --json` writes ({error!r})") from error
-    return found
+    return dict(found)
+
+
+def _instruction_sets(bundles: Sequence[Compared]) -> list[str]:
+    """Those that any of them was measured with, in the order of the bundles."""
+    return list(dict.fromkeys(name for each in bundles for name in each.latencies))
 
 
 def comparison_pictures(bundles: Sequence[Compared]) -> list[Picture]:
@@ -109,11 +120,6 @@ def _pictures(title: str, mine: Sequence[Compared], *, published: bool) -> list[
         costs += [
             Point(f"{p.method}, {p.network}", p.operations_left, -p.drop, p.method, True) for p in PUBLISHED_COSTS
         ]
-    times = [
-        Point(each.name, 1000 * each.latency_s, each.fields["accuracy"], each.method)
-        for each in mine
-        if each.latency_s is not None
-    ]
     accuracy, methods = "accuracy on the test pictures", list(dict.fromkeys(each.method for each in mine))
     drawn = {
         "bytes": (sizes, Axes("kilobytes on disk", accuracy, f"{title}: bytes", logarithmic=True)),
@@ -121,9 +127,19 @@ def _pictures(title: str, mine: Sequence[Compared], *, published: bool) -> list[
             costs,
             Axes("share of multiply-adds left", "accuracy against the dense", f"{title}: operations", shares=True),
         ),
-        "latency": (times, Axes("ms a picture, one thread", accuracy, f"{title}: latency", logarithmic=True)),
     }
+    for instruction_set in _instruction_sets(mine):
+        axes = Axes(f"ms a picture, one thread, {instruction_set}", accuracy, f"{title}: latency", logarithmic=True)
+        drawn[f"latency-{instruction_set}"] = (_times(mine, instruction_set), axes)
     return [_picture(title, what, points, axes, methods) for what, (points, axes) in drawn.items()]
+
+
+def _times(bundles: Sequence[Compared], instruction_set: str) -> list[Point]:
+    return [
+        Point(each.name, 1000 * each.latencies[instruction_set], each.fields["accuracy"], each.method)
+        for each in bundles
+        if instruction_set in each.latencies
+    ]
 
 
 def _picture(title: str, what: str, points: Sequence[Point], axes: Axes, methods: Sequence[str]) -> Picture | None:
@@ -137,8 +153,11 @@ def _picture(title: str, what: str, points: Sequence[Point], axes: Axes, methods
 
 def comparison_page(bundles: Sequence[Compared], pictures: Sequence[Picture]) -> str:
     """The page: the table, every picture inside, and where the published points are from."""
-    rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in _cells(each))}</tr>" for each in bundles)
-    head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in HEADS)
+    measured = _instruction_sets(bundles)
+    cells = [_cells(each, measured) for each in bundles]
+    rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
+    heads = (*HEADS, *(f"ms, {instruction_set}" for instruction_set in measured))
+    head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in heads)
     sources = sorted({f"{each.method}: {each.source}" for each in (*PUBLISHED, *PUBLISHED_COSTS)})
     listed = "".join(f"<li>{html.escape(source)}</li>" for source in sources)
     return (
@@ -150,7 +169,7 @@ def comparison_page(bundles: Sequence[Compared], pictures: Sequence[Picture]) ->
     )
 
 
-def _cells(each: Compared) -> list[str]:
+def _cells(each: Compared, instruction_sets: Sequence[str]) -> list[str]:
     fields, costs = each.fields, costs_of(each.fields)
     left = fields.get("parameters_left")
     return [
@@ -165,5 +184,5 @@ def _cells(each: Compared) -> list[str]:
         f"{fields['nonzeros']:,}",
         f"{fields['multiply_adds'] / 1e6:.2f}" if "multiply_adds" in fields else "-",
         f"{each.operations_left:.1%}" if each.operations_left is not None else "-",
-        f"{1000 * each.latency_s:.3f}" if each.latency_s is not None else "-",
+        *(f"{1000 * each.latencies[name]:.3f}" if name in each.latencies else "-" for name in instruction_sets),
     ]

@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from compressor.data.images import ImageSet
 from model_store.preprocessing import Preprocessing
 
-EVALUATION_BATCH = 500
+CPU_BATCH = 64  # activations of more leave the caches: ResNet-18 is a quarter slower at 250, ResNet-20 at 1000
+ACCELERATOR_BATCH = 500
+
+
+def evaluation_batch(device: torch.device) -> int:
+    """How many pictures a network best answers at a time."""
+    return CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
 
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -34,7 +40,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 def logits_of(network: nn.Module, images: ImageSet, preprocessing: Preprocessing) -> Tensor:
     """Logits float32 [count, classes] of every picture, in order, on the CPU."""
     device = next(network.parameters()).device
-    batches = images.pixels.split(EVALUATION_BATCH)
+    batches = images.pixels.split(evaluation_batch(device))
     with evaluating(network):
         return torch.cat([network(normalise(batch.to(device), preprocessing)).float().cpu() for batch in batches])
 

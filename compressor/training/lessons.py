@@ -15,7 +15,7 @@ from tqdm import tqdm
 from compressor.data.augmentation import Augmentation
 from compressor.data.images import ImageSet
 from compressor.errors import CheckpointError
-from compressor.training.evaluation import EVALUATION_BATCH, evaluating, normalise
+from compressor.training.evaluation import evaluating, evaluation_batch, normalise
 from compressor.training.files import load_tensors, save_tensors
 from compressor.training.processes import first_before_others
 from model_store.preprocessing import Preprocessing
@@ -91,7 +91,8 @@ class Teaching:
         """float16 [pictures, classes] of one view of all of them."""
         device = next(self.teacher.parameters()).device
         answers = []
-        for pixels, draws in zip(images.pixels.split(EVALUATION_BATCH), drawn.split(EVALUATION_BATCH), strict=True):
+        at_once = evaluation_batch(device)
+        for pixels, draws in zip(images.pixels.split(at_once), drawn.split(at_once), strict=True):
             seen = self.augmentation.apply(normalise(pixels.to(device), self.preprocessing), draws)
             with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
                 answers.append(self.teacher(seen.contiguous(memory_format=torch.channels_last)).half())

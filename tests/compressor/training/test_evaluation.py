@@ -45,7 +45,7 @@ def test_accuracy_is_the_share_of_highest_logits_that_are_the_label() -> None:
 
 
 def test_logits_come_in_order_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 3)
+    monkeypatch.setattr(evaluation, "CPU_BATCH", 3)
     network = FirstPixels()
     images = rows(*((number, 0, 0) for number in range(8)), labels=(0,) * 8)
     logits = logits_of(network, images, PLAIN)
