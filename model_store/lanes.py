@@ -102,16 +102,20 @@ def check_padding(stream: CodedStream, place: str) -> None:
 
 def locate_lanes(streams: Sequence[CodedStream], lane_log2: int) -> tuple[Lanes, np.ndarray]:
     """All lanes in the joined payload, of streams that have some, and the bit int64 [lanes] that each must end at."""
-    lanes = np.array([len(stream.lane_bits) for stream in streams], dtype=np.int64)
-    behind = np.cumsum(lanes)
-    firsts = behind - lanes
-    counts = np.full(int(behind[-1]), 1 << lane_log2, dtype=np.int64)
-    counts[behind - 1] = np.array([stream.count for stream in streams]) - (lanes - 1 << lane_log2)
-    bits = np.fromiter(itertools.chain.from_iterable(stream.lane_bits for stream in streams), np.int64, len(counts))
-    starts = np.cumsum(bits) - bits  # without the padding between streams
-    bases = np.cumsum([0, *(8 * len(stream.payload) for stream in streams[:-1])])
-    starts += np.repeat(bases - starts[firsts], lanes)
-    return Lanes(starts, counts, np.repeat([stream.table for stream in streams], lanes)), starts + bits
+    starts: list[int] = []
+    ends: list[int] = []
+    counts: list[int] = []
+    tables: list[int] = []
+    base = 0
+    for stream in streams:
+        reached = list(itertools.accumulate(stream.lane_bits, initial=base))
+        starts += reached[:-1]
+        ends += reached[1:]
+        counts += lane_counts(stream.count, lane_log2)
+        tables += [stream.table] * len(stream.lane_bits)
+        base += 8 * len(stream.payload)
+    lanes = np.array([starts, counts, tables, ends], dtype=np.int64)
+    return Lanes(*lanes[:3]), lanes[3]
 
 
 def payload_size(lane_bits: Sequence[int]) -> int:
