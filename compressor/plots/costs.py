@@ -17,13 +17,14 @@ SHAPES = ("o", "s", "^", "D")  # when the colours have all been used, they come 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is drawn: `group` gives colour and shape; published points are hollow."""
+    """What is drawn: `group` gives colour and shape; published points are hollow, and have no `network`."""
 
     name: str
     cost: float
     value: float
     group: str
     published: bool = False
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Axes:
 
 
 def plot_costs(points: Sequence[Point], axes: Axes, groups: Sequence[str]) -> Figure:
-    """Draw the points, each with its name.
+    """Draw the points, with the names of `worth_naming`.
 
     Args:
         groups: of the points that are not published, in the order that gives colours and shapes: plots that are given
@@ -79,6 +80,20 @@ def plot_costs(points: Sequence[Point], axes: Axes, groups: Sequence[str]) -> Fi
     drawn.grid(alpha=0.25)
     drawn.spines[["top", "right"]].set_visible(False)
     drawn.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    named = [Label(p.cost, p.value, p.name, MUTED if p.published else colours[p.group]) for p in points]
+    named = [Label(p.cost, p.value, p.name, MUTED if p.published else colours[p.group]) for p in worth_naming(points)]
     place_labels(figure, drawn, named)
     return figure
+
+
+def worth_naming(points: Sequence[Point]) -> list[Point]:
+    """The published ones, and those that no other of their group and network beats: where many runs of one method lie
+    close together, all their names would hide them."""
+    return [point for point in points if point.published or not any(_beats(other, point) for other in points)]
+
+
+def _beats(one: Point, other: Point) -> bool:
+    """Whether it is of the same kind, costs no more and reaches no less, and is not equal in both."""
+    if one.published or (one.group, one.network) != (other.group, other.network):
+        return False
+    no_worse = one.cost <= other.cost and one.value >= other.value
+    return no_worse and (one.cost, one.value) != (other.cost, other.value)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 _FONT_POINTS = 7
 _POINT_RADIUS = 5  # of what a label keeps off, in points
 _RADII = (6, 16, 28, 42, 58)  # points from the middle of its point to the nearest corner or side of a label
+_STEPS = [step / 24 for step in range(25)]  # where a line is looked at
 _SIDES = ((1, 1), (1, -1), (1, 0), (-1, 1), (-1, -1), (-1, 0), (0, 1), (0, -1))
 
 _Box = tuple[float, float, float, float]  # left, bottom, right, top, in dots
+_Line = list[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +32,26 @@ class Label:
 
 def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
     """Write each label where it covers the least of points, earlier labels and what lies outside the axes; the nearest
-    such place counts, and a thin line leads to one that is not beside its point. The axes' limits must be final."""
+    such place counts. A thin line leads to one that is not beside its point; it should cross no name. The axes' limits
+    must be final."""
     figure.draw_without_rendering()
     frame = axes.get_window_extent()
     outer = (frame.x0, frame.y0, frame.x1, frame.y1)
     dots = figure.dpi / 72
     middles = [axes.transData.transform((label.x, label.y)) for label in labels]
     taken = [_around(x, y, _POINT_RADIUS * dots) for x, y in middles]
+    names: list[_Box] = []
+    lines: list[_Line] = []
     for label, (x, y) in zip(labels, middles, strict=True):
         size = _size(axes, label)
         places = [(radius, _box(x, y, size, side, radius * dots)) for radius in _RADII for side in _SIDES]
-        radius, box = min(places, key=lambda place: _lost(place[1], taken, outer))  # of equals the first, the nearest
+        paths = [_line(x, y, box) if radius > _RADII[0] else [] for radius, box in places]
+        losses = [
+            (round(_lost(box, taken, outer)), _crossings(box, path, names, lines))
+            for (_, box), path in zip(places, paths, strict=True)
+        ]
+        best = losses.index(min(losses))  # of equals the first, the nearest
+        radius, box = places[best]
         line = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
         written = axes.annotate(
             label.text, (label.x, label.y), xytext=((box[0] - x) / dots, (box[1] - y) / dots),
@@ -49,6 +60,8 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
         )  # fmt: skip
         written.set_in_layout(False)
         taken.append(box)
+        names.append(box)
+        lines.append(paths[best])
 
 
 def _size(axes: Axes, label: Label) -> tuple[float, float]:
@@ -74,6 +87,21 @@ def _around(x: float, y: float, radius: float) -> _Box:
 def _lost(box: _Box, taken: Sequence[_Box], outer: _Box) -> float:
     """The area of a label that would cover something, or lie outside."""
     return sum(_shared(box, other) for other in taken) + _area(box) - _shared(box, outer)
+
+
+def _line(x: float, y: float, box: _Box) -> _Line:
+    """Points of the line from a point to the middle of its label."""
+    across, up = (box[0] + box[2]) / 2 - x, (box[1] + box[3]) / 2 - y
+    return [(x + step * across, y + step * up) for step in _STEPS]
+
+
+def _crossings(box: _Box, line: _Line, names: Sequence[_Box], lines: Sequence[_Line]) -> int:
+    """How many names the label's line would cross, and how many lines the label."""
+    return sum(_meets(line, name) for name in names) + sum(_meets(other, box) for other in lines)
+
+
+def _meets(line: _Line, box: _Box) -> bool:
+    return any(box[0] < x < box[2] and box[1] < y < box[3] for x, y in line)
 
 
 def _area(box: _Box) -> float:

@@ -57,6 +57,10 @@ class Compared:
             return None
         return float(self.fields["multiply_adds"] / self.fields["dense_multiply_adds"])
 
+    def point(self, cost: float, value: float) -> Point:
+        """Where it lies in a plot."""
+        return Point(self.name, cost, value, self.method, network=self.fields["architecture"])
+
 
 def compared(records: Sequence[Record], latencies: Mapping[str, Latencies]) -> list[Compared]:
     """Every record with its latencies, by network and bytes."""
@@ -106,13 +110,11 @@ def comparison_pictures(bundles: Sequence[Compared]) -> list[Picture]:
 
 
 def _pictures(title: str, mine: Sequence[Compared], *, published: bool) -> list[Picture | None]:
-    sizes = [
-        Point(each.name, each.fields["bundle_bytes"] / 1000, each.fields["accuracy"], each.method) for each in mine
-    ]
+    sizes = [each.point(each.fields["bundle_bytes"] / 1000, each.fields["accuracy"]) for each in mine]
     if published:
         sizes += [Point(f"{p.method}, {p.network}", p.size_bytes / 1000, p.accuracy, p.method, True) for p in PUBLISHED]
     costs = [
-        Point(each.name, each.operations_left, -each.drop, each.method)
+        each.point(each.operations_left, -each.drop)
         for each in mine
         if each.operations_left is not None and each.drop is not None
     ]
@@ -136,7 +138,7 @@ def _pictures(title: str, mine: Sequence[Compared], *, published: bool) -> list[
 
 def _times(bundles: Sequence[Compared], instruction_set: str) -> list[Point]:
     return [
-        Point(each.name, 1000 * each.latencies[instruction_set], each.fields["accuracy"], each.method)
+        each.point(1000 * each.latencies[instruction_set], each.fields["accuracy"])
         for each in bundles
         if instruction_set in each.latencies
     ]
@@ -146,7 +148,8 @@ def _picture(title: str, what: str, points: Sequence[Point], axes: Axes, methods
     if not any(not point.published for point in points):
         return None
     hollow = " Hollow: published, sources below." if any(point.published for point in points) else ""
-    caption = f"Filled: recorded bundles, a colour and a shape a method.{hollow}"
+    named = "Those have a name that no other of their method and network beats in both."
+    caption = f"Filled: recorded bundles, a colour and a shape a method. {named}{hollow}"
     name = f"comparison-{title.lower().replace('-', '')}-{what}.png"
     return Picture(name, rendered(plot_costs(points, axes, methods)), axes.title, caption)
 

@@ -60,3 +60,17 @@ def test_a_label_away_from_its_point_has_a_line_to_it():
         assert (text.arrow_patch is not None) == away[-1]
     assert any(away)
     assert not all(away)
+
+
+def test_lines_cross_no_names_while_there_is_room():
+    points = [(5 + 0.12 * step, 5 + 0.1 * (step % 2)) for step in range(7)]
+    axes, boxes = _boxes(points)
+    assert any(text.arrow_patch for text in axes.texts)
+    for at, ((x, y), box, text) in enumerate(zip(axes.transData.transform(points), boxes, axes.texts, strict=True)):
+        if text.arrow_patch is None:
+            continue
+        middle = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+        for other in (*boxes[:at], *boxes[at + 1 :]):
+            for share in (step / 100 for step in range(101)):
+                crossed = (x + share * (middle[0] - x), y + share * (middle[1] - y))
+                assert not (other.x0 + 2 < crossed[0] < other.x1 - 2 and other.y0 + 2 < crossed[1] < other.y1 - 2)
