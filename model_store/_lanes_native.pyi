@@ -1,15 +1,31 @@
 """Decoding in C++ (model_store/native)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 CODE_BITS: int
 NO_SYMBOL: int
 
+_U16 = npt.NDArray[np.uint16]
+_I32 = npt.NDArray[np.int32]
+
+ToRead = tuple[bytes | memoryview, int, int, Sequence[int]]
+"""A stream: (payload, table, symbols, bits of each lane)."""
+
+ToDecode = tuple[ToRead, ToRead, int, int, int, bool, int, _I32, _U16]
+"""A tensor: (gaps, values, gap limit, rows, columns, by columns, largest value symbol, positions, codes)."""
+
 class Tables:
     """Huffman tables, by the code lengths of so many symbols each. Raises ValueError where they make none."""
 
     def __init__(self, lengths: npt.NDArray[np.uint8], alphabets: list[int], /) -> None: ...
+    def nonzeros(self, tensors: list[ToDecode], lane_log2: int, threads: int, /) -> list[int]:
+        """Positions and codes of tensors are filled in, and 1 returned; 0 where a stream is not as it must be.
+
+        Raises ValueError where sizes do not fit each other.
+        """
 
 def decode(
     payload: npt.NDArray[np.uint8],
@@ -23,15 +39,6 @@ def decode(
     /,
 ) -> None:
     """Fill `symbols`, lane after lane, and `ends`. Raises ValueError where sizes do not fit each other."""
-
-_U16 = npt.NDArray[np.uint16]
-_I32 = npt.NDArray[np.int32]
-
-def place(tensors: list[tuple[_U16, _U16, int, int, int, bool, _I32, _U16]], threads: int, /) -> list[int]:
-    """Positions and codes of tensors: (gaps, values, gap limit, rows, columns, by columns, positions, codes) each.
-
-    The last two are filled in, and 1 returned; 0 where the gaps do not give as many inside the matrix.
-    """
 
 def contexts(
     shape: tuple[int, int, int, int],

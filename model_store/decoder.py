@@ -1,7 +1,6 @@
 """Coded tensors back to tensors: the streams of several decoded together, and turned into non-zeros."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -20,9 +19,9 @@ from model_store.coded import (
 from model_store.contexts import ContextModel
 from model_store.errors import MalformedBundle
 from model_store.huffman import HuffmanTable
-from model_store.lanes import decode_streams
+from model_store.lanes import CodedStream, decode_streams
 from model_store.lock_step import Lookup, lookup_of, symbols_at_once
-from model_store.nonzeros import Placed, SparseSymbols, place_nonzeros, rooms_for, scan_in_numpy
+from model_store.nonzeros import Placed, SparseSymbols, decode_nonzeros, scan_in_numpy
 from model_store.tensors import AffineTensor, FloatTensor, SharedTensor, Tensor
 from model_store.vectors import VectorTensor, check_book
 
@@ -33,44 +32,47 @@ def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
     Raises:
         MalformedBundle: a stream does not decode to what its tensor says.
     """
+    lookup = lookup_of(coded.tables)
     decoder = _TensorDecoder(coded.codebooks, coded.tables)
-    rooms = iter(rooms_for([tensor.values.count for tensor in coded.tensors if isinstance(tensor, CodedSparse)]))
+    sparse = {index: tensor for index, tensor in enumerate(coded.tensors) if isinstance(tensor, CodedSparse)}
+    nonzeros = decode_nonzeros(list(sparse.values()), coded.codebooks, lookup, coded.lane_log2, threads)
+    placed = {index: found for index, found in zip(sparse, nonzeros, strict=True) if found}
     tensors: list[Tensor] = []
-    for part, places, symbols in decode_symbols(coded, threads):
-        scans = [_scan_of(*pair) for pair in _sparse(part, symbols)]
-        placed = iter(place_nonzeros(scans, list(itertools.islice(rooms, len(scans))), threads))
+    for part, places, symbols in decode_symbols(coded, lookup, threads, placed):
         for tensor, streams, place in zip(part, symbols, places, strict=True):
-            found = next(placed) if isinstance(tensor, CodedSparse) else None
-            tensors.append(decoder.decode(tensor, streams, found, place))
+            tensors.append(decoder.decode(tensor, streams, placed.get(len(tensors)), place))
     return tuple(tensors)
 
 
 def decode_symbols(
-    coded: CodedBundle, threads: int = 1
+    coded: CodedBundle, lookup: Lookup, threads: int = 1, done: Collection[int] = ()
 ) -> Iterator[tuple[Sequence[CodedTensor], Sequence[str], list[list[np.ndarray]]]]:
     """A few tensors at a time, what errors call them, and the symbols uint16 of their Huffman streams.
+
+    There are no symbols of the tensors that are `done`.
 
     Raises:
         MalformedBundle: a stream holds other bits than its lanes say.
     """
-    lookup, names = lookup_of(coded.tables), coded.graph.tensor_names()
+    names = coded.graph.tensor_names()
     places = [f'tensor "{names[index]}"' for index in range(len(coded.tensors))]
-    for part in _parts(coded.tensors, symbols_at_once(threads)):
-        tensors, mine = coded.tensors[part], places[part]
-        yield tensors, mine, _decode_streams(tensors, lookup, coded.lane_log2, mine, threads)
+    streams = [() if index in done else streams_of(tensor) for index, tensor in enumerate(coded.tensors)]
+    for part in _parts(streams, symbols_at_once(threads)):
+        mine = places[part]
+        yield coded.tensors[part], mine, _decode_streams(streams[part], lookup, coded.lane_log2, mine, threads)
 
 
-def _parts(tensors: Sequence[CodedTensor], symbols: int) -> Iterator[slice]:
-    """Runs of tensors that have so many symbols together, or of one that has more."""
+def _parts(streams: Sequence[Sequence[CodedStream]], symbols: int) -> Iterator[slice]:
+    """Runs of tensors whose streams have so many symbols together, or of one that has more."""
     first = count = 0
-    for index, tensor in enumerate(tensors):
-        mine = sum(stream.count for stream in streams_of(tensor))
+    for index, own in enumerate(streams):
+        mine = sum(stream.count for stream in own)
         if index > first and count + mine > symbols:
             yield slice(first, index)
             first, count = index, 0
         count += mine
-    if tensors:
-        yield slice(first, len(tensors))
+    if streams:
+        yield slice(first, len(streams))
 
 
 class _TensorDecoder:
@@ -93,6 +95,8 @@ class _TensorDecoder:
         if isinstance(tensor, CodedVectors):
             return self._vectors.decode(tensor, streams, place)
         codebook = self._codebooks[tensor.codebook]
+        if placed:
+            return SharedTensor.checked(tensor.shape, *placed, codebook)
         if isinstance(tensor, CodedContexts):
             return self._model.decode(tensor.shape, codebook, (tensor.mask, tensor.values), place)
         self._check_values(tensor, streams[-1], codebook, place)
@@ -100,7 +104,9 @@ class _TensorDecoder:
             positions = np.flatnonzero(streams[0]).astype(np.int32)
             codes = streams[0][positions] - np.uint16(1)
         else:
-            positions, codes = placed or scan_in_numpy(_scan_of(tensor, streams), place)
+            gaps, values = streams
+            scan = SparseSymbols(tensor.shape, tensor.layout, tensor.gap_limit, gaps, values)
+            positions, codes = scan_in_numpy(scan, place)
         return SharedTensor.checked(tensor.shape, positions, codes, codebook)
 
     def _check_values(
@@ -117,31 +123,13 @@ class _TensorDecoder:
 
 
 def _decode_streams(
-    tensors: Sequence[CodedTensor], lookup: Lookup, lane_log2: int, places: Sequence[str], threads: int
+    tensors: Sequence[Sequence[CodedStream]], lookup: Lookup, lane_log2: int, places: Sequence[str], threads: int
 ) -> list[list[np.ndarray]]:
     """The symbols uint16 of each tensor's streams."""
-    streams = [
-        (stream, place)
-        for tensor, place in zip(tensors, places, strict=True)
-        for stream in streams_of(tensor)
-        if stream.count
-    ]
+    streams = [(stream, place) for own, place in zip(tensors, places, strict=True) for stream in own if stream.count]
     present = decode_streams([s for s, _ in streams], lookup, lane_log2, [place for _, place in streams], threads)
     arrays, none = iter(present), np.zeros(0, dtype=np.uint16)
-    return [[next(arrays) if stream.count else none for stream in streams_of(tensor)] for tensor in tensors]
-
-
-def _sparse(
-    tensors: Sequence[CodedTensor], symbols: Sequence[list[np.ndarray]]
-) -> Iterator[tuple[CodedSparse, list[np.ndarray]]]:
-    for tensor, streams in zip(tensors, symbols, strict=True):
-        if isinstance(tensor, CodedSparse):
-            yield tensor, streams
-
-
-def _scan_of(tensor: CodedSparse, streams: Sequence[np.ndarray]) -> SparseSymbols:
-    gaps, values = streams
-    return SparseSymbols(tensor.shape, tensor.layout, tensor.gap_limit, gaps, values)
+    return [[next(arrays) if stream.count else none for stream in own] for own in tensors]
 
 
 class VectorDecoder:

@@ -1,31 +1,24 @@
-"""Gap and value symbols to positions and codes: in C++ where the extension was built, in numpy elsewhere."""
+"""Gap and value streams to positions and codes: in C++ where the extension was built, in numpy elsewhere."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model_store.coded import Layout
+from model_store.coded import CodedSparse, Layout, streams_of
 from model_store.gaps import decode_gaps
-from model_store.lanes import split_by
+from model_store.lanes import CodedStream, split_by
 from model_store.layout import row_major_positions
-from model_store.lock_step import threads_for
+from model_store.lock_step import Lookup, threads_for
+
+if TYPE_CHECKING:
+    from model_store._lanes_native import ToDecode, ToRead
 
 _POSITION, _CODE = np.dtype(np.int32), np.dtype(np.uint16)
 _LARGE_PAGE = 1 << 21
 _COUNTED_ROWS = 1 << 16  # a row costs the C++ 8 bytes, so that a claim of many is left to numpy, which sorts
-
-
-def _find_placer() -> Callable[..., list[int]] | None:
-    try:
-        from model_store._lanes_native import place
-    except ImportError:  # built without a compiler
-        return None
-    return place
-
-
-_place = _find_placer()
 
 
 Placed = tuple[np.ndarray, np.ndarray]
@@ -62,29 +55,46 @@ def rooms_for(counts: Sequence[int]) -> list[Placed]:
     return list(zip(split_by(positions.view(_POSITION), counts), split_by(codes.view(_CODE), counts), strict=True))
 
 
-def place_nonzeros(tensors: Sequence[SparseSymbols], rooms: Sequence[Placed], threads: int = 1) -> list[Placed | None]:
-    """Fill in positions int32 [nonzeros], row-major and strictly rising, and codes uint16 [nonzeros], value symbols
-    less one, and give them back.
+def decode_nonzeros(
+    tensors: Sequence[CodedSparse],
+    codebooks: Sequence[np.ndarray],
+    lookup: Lookup,
+    lane_log2: int,
+    threads: int = 1,
+) -> list[Placed | None]:
+    """Positions int32 [nonzeros], row-major and strictly rising, and codes uint16 [nonzeros] of each tensor.
 
-    None where C++ does not do it: `scan_in_numpy` does then, or says what is wrong with the gaps.
+    None where C++ does not do it: `decode_streams` and `scan_in_numpy` do then, or say what is wrong.
     """
-    if _place is None:
-        return [None] * len(tensors)
+    done: list[Placed | None] = [None] * len(tensors)
+    if isinstance(lookup, np.ndarray):
+        return done
     suited = [at for at, tensor in enumerate(tensors) if tensor.shape[0] <= _COUNTED_ROWS]
-    symbols = sum(len(tensor.gaps) for tensor in tensors)
-    done = _place([_arguments(tensors[at], rooms[at]) for at in suited], threads_for(symbols, threads))
-    made = {at for at, success in zip(suited, done, strict=True) if success}
-    return [rooms[at] if at in made else None for at in range(len(tensors))]
+    rooms = rooms_for([tensors[at].values.count for at in suited])
+    given = [
+        _arguments(tensors[at], len(codebooks[tensors[at].codebook]), room)
+        for at, room in zip(suited, rooms, strict=True)
+    ]
+    symbols = sum(stream.count for at in suited for stream in streams_of(tensors[at]))
+    decoded = lookup.nonzeros(given, lane_log2, threads_for(symbols, threads))
+    for at, room, success in zip(suited, rooms, decoded, strict=True):
+        if success:
+            done[at] = room
+    return done
 
 
-def _arguments(tensor: SparseSymbols, target: Placed) -> tuple[object, ...]:
+def _arguments(tensor: CodedSparse, largest: int, target: Placed) -> "ToDecode":
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    by_columns = tensor.layout is Layout.CSC
-    return (tensor.gaps, tensor.values, tensor.gap_limit, rows, columns, by_columns, *target)
+    gaps, values = (_stream(stream) for stream in (tensor.gaps, tensor.values))
+    return gaps, values, tensor.gap_limit, rows, columns, tensor.layout is Layout.CSC, largest, *target
+
+
+def _stream(stream: CodedStream) -> "ToRead":
+    return stream.payload, stream.table, stream.count, stream.lane_bits
 
 
 def scan_in_numpy(symbols: SparseSymbols, place: str) -> Placed:
-    """The same in numpy.
+    """Positions and codes from symbols, in numpy.
 
     Raises:
         MalformedBundle: the gaps do not stand for as many positions as there are values, inside the tensor.

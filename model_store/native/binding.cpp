@@ -9,13 +9,14 @@
 #include <algorithm>
 #include <atomic>
 #include <new>
+#include <numeric>
 #include <stdexcept>
 #include <vector>
 
 #include "contexts.h"
 #include "decode.h"
 #include "parallel.h"
-#include "sparse.h"
+#include "sparse_tensor.h"
 
 namespace nb = nanobind;
 using namespace csrve;
@@ -45,8 +46,6 @@ std::vector<Lane> lanes_of(const Vector1<int64_t>& starts, const Vector1<int64_t
         written += count;
     }
     require(written == space, "lanes: symbols");
-    // Lanes that go side by side should end together.
-    std::stable_sort(lanes.begin(), lanes.end(), [](const Lane& a, const Lane& b) { return a.count > b.count; });
     return lanes;
 }
 
@@ -92,58 +91,61 @@ void decode(const Vector1<uint8_t>& payload, const Tables& lookup, const Vector1
     });
 }
 
-// The streams of one tensor, and where its non-zeros go.
-using ToPlace = std::tuple<Vector1<uint16_t>, Vector1<uint16_t>, int, int64_t, int64_t, bool, Output1<int32_t>,
-                           Output1<uint16_t>>;
+// (payload, table, symbols, bits of each lane)
+using ToRead = std::tuple<Vector1<uint8_t>, int64_t, int64_t, std::vector<int64_t>>;
+// (gaps, values, limit, rows, columns, by columns, largest value, positions, codes)
+using ToDecode =
+    std::tuple<ToRead, ToRead, int, int64_t, int64_t, bool, int64_t, Output1<int32_t>, Output1<uint16_t>>;
 
-struct Placing {
-    const uint16_t *gaps, *values;
-    int64_t symbols, count;
-    Scan scan;
-    int32_t* positions;
-    uint16_t* codes;
-};
-
-Placing placing_of(const ToPlace& tensor) {
-    const auto& [gaps, values, limit, rows, columns, by_columns, positions, codes] = tensor;
-    require(limit >= 1 && limit <= UINT16_MAX, "place: limit");
-    require(rows >= 1 && rows <= UINT32_MAX && columns >= 1 && columns <= INT32_MAX / rows, "place: shape");
-    require(values.size() == positions.size() && codes.size() == positions.size(), "place: lengths differ");
-    return {gaps.data(),
-            values.data(),
-            static_cast<int64_t>(gaps.size()),
-            static_cast<int64_t>(positions.size()),
-            {rows, columns, by_columns, static_cast<uint16_t>(limit)},
-            positions.data(),
-            codes.data()};
+Stream stream_of(const ToRead& given, int64_t known_tables) {
+    const auto& [payload, table, count, lane_bits] = given;
+    require(count >= 0 && count <= kMostElements, "nonzeros: symbols");
+    require(count == 0 || (table >= 0 && table < known_tables), "nonzeros: table");
+    return {payload.data(), static_cast<int64_t>(payload.size()), table, count, lane_bits};
 }
 
-// Positions and codes of the non-zeros that gap symbols stand for, tensor by tensor. 0, and nothing written, where they
-// do not stand for as many as there is room for, inside the matrix.
-std::vector<int> place(const std::vector<ToPlace>& tensors, int threads) {
-    require(threads >= 1 && threads <= kMostThreads, "place: threads");
-    std::vector<Placing> placings;
-    for (const ToPlace& tensor : tensors) placings.push_back(placing_of(tensor));
-    std::vector<int> placed(placings.size());
+SparseTensor tensor_of(const ToDecode& given, int64_t known_tables) {
+    const auto& [gaps, values, limit, rows, columns, by_columns, largest, positions, codes] = given;
+    require(limit >= 1 && limit < kNoSymbol, "nonzeros: limit");
+    require(largest >= 1 && largest < kNoSymbol, "nonzeros: largest");
+    require(rows >= 1 && rows <= UINT32_MAX && columns >= 1 && columns <= kMostElements / rows, "nonzeros: shape");
+    SparseTensor tensor{stream_of(gaps, known_tables),
+                        stream_of(values, known_tables),
+                        {rows, columns, by_columns, static_cast<uint16_t>(limit)},
+                        largest,
+                        positions.data(),
+                        codes.data()};
+    const size_t count = static_cast<size_t>(tensor.values.count);
+    require(positions.size() == count && codes.size() == count, "nonzeros: lengths differ");
+    return tensor;
+}
+
+// The non-zeros of tensors, the largest first. 0 for one whose streams are not as they must be.
+std::vector<int> nonzeros(const Tables& tables, const std::vector<ToDecode>& given, int lane_log2, int threads) {
+    require(threads >= 1 && threads <= kMostThreads, "nonzeros: threads");
+    require(lane_log2 >= 0 && lane_log2 < 31, "nonzeros: lanes");
+    std::vector<SparseTensor> tensors;
+    for (const ToDecode& one : given) tensors.push_back(tensor_of(one, tables.count()));
+    std::vector<size_t> order(tensors.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return tensors[a].gaps.count > tensors[b].gaps.count; });
+    std::vector<int> decoded(tensors.size());
     std::atomic<size_t> next{0};
     std::atomic<bool> out_of_memory{false};
     nb::gil_scoped_release released;
     in_parallel(threads, [&](int) {
-        Scratch scratch;
-        for (size_t at = next++; at < placings.size(); at = next++) {
-            const Placing& mine = placings[at];
-            if (count_positions(mine.gaps, mine.symbols, mine.scan) != mine.count) continue;
+        SparseDecoder decoder(tables, lane_log2);
+        for (size_t at = next++; at < order.size(); at = next++) {
             try {
-                place_nonzeros(mine.gaps, mine.symbols, mine.values, mine.count, mine.scan, scratch, mine.positions,
-                               mine.codes);
-                placed[at] = 1;
+                decoded[order[at]] = decoder.decode(tensors[order[at]]);
             } catch (const std::bad_alloc&) {
                 out_of_memory = true;
             }
         }
     });
     if (out_of_memory) throw std::bad_alloc();
-    return placed;
+    return decoded;
 }
 
 AdaptiveBits adaptive(const Output1<uint16_t>& probabilities, const Output1<uint8_t>& counts, size_t contexts) {
@@ -194,12 +196,13 @@ ContextsFound contexts(const std::tuple<int64_t, int64_t, int64_t, int64_t>& sha
 
 NB_MODULE(_lanes_native, module) {
     nb::set_leak_warnings(false);  // what is alive when the interpreter ends is no leak
-    nb::class_<Tables>(module, "Tables").def("__init__", [](Tables* place, const Vector1<uint8_t>& lengths,
-                                                            const std::vector<int64_t>& alphabets) {
-        new (place) Tables(tables_from(lengths, alphabets));
-    });
+    nb::class_<Tables>(module, "Tables")
+        .def("__init__",
+             [](Tables* place, const Vector1<uint8_t>& lengths, const std::vector<int64_t>& alphabets) {
+                 new (place) Tables(tables_from(lengths, alphabets));
+             })
+        .def("nonzeros", &nonzeros);
     module.def("decode", &decode);
-    module.def("place", &place);
     module.def("contexts", &contexts);
     module.attr("CODE_BITS") = kCodeBits;
     module.attr("NO_SYMBOL") = kNoSymbol;

@@ -6,8 +6,8 @@ namespace csrve {
 
 namespace {
 
-constexpr int kLanes = 4;            // side by side: a symbol waits for a load that waits for the symbol before
-constexpr int kPerRefill = 4;        // looks of 12 bits or fewer in the 57 bits that a refill leaves at least
+constexpr int kLanes = 4;      // side by side: a symbol waits for a load that waits for the symbol before
+constexpr int kPerRefill = 4;  // looks of 12 bits or fewer in the 57 bits that a refill leaves at least
 constexpr int64_t kWindowBytes = 8;
 
 uint64_t big_endian(const uint8_t* place) {
@@ -55,60 +55,112 @@ void store(uint16_t* place, Pair pair) {
 #endif
 }
 
-// kLanes lanes as far as they go together: pairs of symbols while all have room for them and eight bytes to read.
-void decode_together(const uint8_t* payload, int64_t size_bytes, const Tables& tables, const Lane* lanes,
-                     uint16_t* symbols, int64_t* ends) {
-    const int64_t last_bit = 8 * (size_bytes - kWindowBytes);  // the last that a window of eight bytes can start at
-    int64_t bit[kLanes], furthest = 0;
-    const uint32_t* pairs[kLanes];
-    uint16_t *out[kLanes], *last_out[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
-        bit[lane] = lanes[lane].start;
-        pairs[lane] = tables.pairs.data() + lanes[lane].table * kTableEntries;
-        out[lane] = symbols + lanes[lane].output;
-        last_out[lane] = out[lane] + lanes[lane].count - 2 * kPerRefill;
-        furthest = bit[lane] > furthest ? bit[lane] : furthest;
+// A lane that is being decoded.
+struct Slot {
+    const Lane* lane;
+    const uint32_t* pairs;
+    int64_t bit;
+    uint16_t *out, *last_out;  // the next symbol's place, and the last from which a refill's pairs have room
+};
+
+class Decoding {
+  public:
+    Decoding(const uint8_t* payload, int64_t size_bytes, const Tables& tables, uint16_t* symbols, int64_t* ends)
+        : payload_(payload),
+          size_bytes_(size_bytes),
+          last_bit_(8 * (size_bytes - kWindowBytes)),
+          tables_(tables),
+          symbols_(symbols),
+          ends_(ends) {}
+
+    Slot begin(const Lane& lane) const {
+        uint16_t* const out = symbols_ + lane.output;
+        const bool room = lane.count >= 2 * kPerRefill;
+        return {&lane, tables_.pairs.data() + lane.table * kTableEntries, lane.start, out,
+                room ? out + lane.count - 2 * kPerRefill : nullptr};
     }
-    bool room = true;
-    for (int lane = 0; lane < kLanes; ++lane) room &= lanes[lane].count >= 2 * kPerRefill;
-    while (room && furthest <= last_bit) {
-        uint64_t window[kLanes];
-        for (int lane = 0; lane < kLanes; ++lane)
-            window[lane] = big_endian(payload + (bit[lane] >> 3)) << (bit[lane] & 7);
+
+    // Whether eight bytes can be read, and the symbols of a refill written.
+    bool goes_on(const Slot& slot) const { return slot.last_out && slot.out <= slot.last_out && slot.bit <= last_bit_; }
+
+    // What is left of a lane that cannot go on.
+    void end(const Slot& slot) const {
+        const int64_t left = symbols_ + slot.lane->output + slot.lane->count - slot.out;
+        const uint16_t* const singles = tables_.singles.data() + slot.lane->table * kTableEntries;
+        ends_[slot.lane->index] = finish(payload_, size_bytes_, singles, slot.bit, left, slot.out);
+    }
+
+    // So many lanes that go on, pairs of symbols at a time, until one of them does not.
+    template <int kSlots>
+    void together(Slot* slots) const {
+        int64_t bit[kSlots];
+        uint16_t* out[kSlots];
+        const uint32_t* pairs[kSlots];
+        for (int slot = 0; slot < kSlots; ++slot) {
+            bit[slot] = slots[slot].bit;
+            out[slot] = slots[slot].out;
+            pairs[slot] = slots[slot].pairs;
+        }
+        bool all = true;
+        while (all) {
+            uint64_t window[kSlots];
+            for (int slot = 0; slot < kSlots; ++slot)
+                window[slot] = big_endian(payload_ + (bit[slot] >> 3)) << (bit[slot] & 7);
 #pragma GCC unroll 4
-        for (int step = 0; step < kPerRefill; ++step) {
+            for (int step = 0; step < kPerRefill; ++step) {
 #pragma GCC unroll 4
-            for (int lane = 0; lane < kLanes; ++lane) {
-                const Pair pair{pairs[lane][window[lane] >> (64 - kCodeBits)]};
-                store(out[lane], pair);
-                out[lane] += pair.symbols();
-                window[lane] <<= pair.bits();
-                bit[lane] += pair.bits();
+                for (int slot = 0; slot < kSlots; ++slot) {
+                    const Pair pair{pairs[slot][window[slot] >> (64 - kCodeBits)]};
+                    store(out[slot], pair);
+                    out[slot] += pair.symbols();
+                    window[slot] <<= pair.bits();
+                    bit[slot] += pair.bits();
+                }
             }
+            for (int slot = 0; slot < kSlots; ++slot) all &= out[slot] <= slots[slot].last_out && bit[slot] <= last_bit_;
         }
-        for (int lane = 0; lane < kLanes; ++lane) {
-            room &= out[lane] <= last_out[lane];
-            furthest = bit[lane] > furthest ? bit[lane] : furthest;
+        for (int slot = 0; slot < kSlots; ++slot) {
+            slots[slot].bit = bit[slot];
+            slots[slot].out = out[slot];
         }
     }
-    for (int lane = 0; lane < kLanes; ++lane) {
-        const int64_t left = symbols + lanes[lane].output + lanes[lane].count - out[lane];
-        const uint16_t* const singles = tables.singles.data() + lanes[lane].table * kTableEntries;
-        ends[lanes[lane].index] = finish(payload, size_bytes, singles, bit[lane], left, out[lane]);
-    }
-}
+
+  private:
+    const uint8_t* payload_;
+    int64_t size_bytes_, last_bit_;
+    const Tables& tables_;
+    uint16_t* symbols_;
+    int64_t* ends_;
+};
 
 }  // namespace
 
 void decode_lanes(const uint8_t* payload, int64_t size_bytes, const Tables& tables, const Lane* lanes, int64_t count,
                   uint16_t* symbols, int64_t* ends) {
-    int64_t first = 0;
-    for (; first + kLanes <= count; first += kLanes)
-        decode_together(payload, size_bytes, tables, lanes + first, symbols, ends);
-    for (; first < count; ++first) {
-        const Lane& lane = lanes[first];
-        const uint16_t* const singles = tables.singles.data() + lane.table * kTableEntries;
-        ends[lane.index] = finish(payload, size_bytes, singles, lane.start, lane.count, symbols + lane.output);
+    const Decoding decoding(payload, size_bytes, tables, symbols, ends);
+    Slot slots[kLanes];
+    int busy = 0;
+    const Lane *next = lanes, *const last = lanes + count;
+    for (;;) {
+        for (int slot = 0; slot < busy; ++slot)
+            while (slot < busy && !decoding.goes_on(slots[slot])) {
+                decoding.end(slots[slot]);
+                slots[slot] = slots[--busy];
+            }
+        while (busy < kLanes && next < last) {
+            const Slot slot = decoding.begin(*next++);
+            if (decoding.goes_on(slot))
+                slots[busy++] = slot;
+            else
+                decoding.end(slot);
+        }
+        switch (busy) {
+            case 0: return;
+            case 1: decoding.together<1>(slots); break;
+            case 2: decoding.together<2>(slots); break;
+            case 3: decoding.together<3>(slots); break;
+            default: decoding.together<kLanes>(slots);
+        }
     }
 }
 

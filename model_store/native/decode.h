@@ -17,7 +17,7 @@ struct Lane {
 };
 
 // Decodes every lane, whatever bits the payload has: behind its last byte it reads as zeros, and a lane that runs past
-// it ends where the caller does not expect it. Lanes of like count should follow each other.
+// it ends where the caller does not expect it.
 //
 // ends: the bit behind the last symbol of each lane.
 void decode_lanes(const uint8_t* payload, int64_t size_bytes, const Tables& tables, const Lane* lanes, int64_t count,

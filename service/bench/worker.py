@@ -21,6 +21,7 @@ import numpy as np
 from model_store.bundle import check_bundle
 from model_store.coded import streams_of
 from model_store.decoder import decode_symbols
+from model_store.lock_step import lookup_of
 from service.bench.catalog import build_engine
 from service.bench.engine import Engine
 from service.bench.inputs import Files
@@ -117,7 +118,7 @@ class Session:
         coded = check_bundle(request.bundle.read_bytes())
 
         def decode() -> None:
-            for _ in decode_symbols(coded, self._threads):
+            for _ in decode_symbols(coded, lookup_of(coded.tables), self._threads):
                 pass
 
         symbols = sum(stream.count for tensor in coded.tensors for stream in streams_of(tensor))

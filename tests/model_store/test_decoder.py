@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_store import decoder
+from model_store import decoder, lock_step
 from model_store.bundle import decode_bundle
 from model_store.coded import CodedBundle, CodedCodes, CodedFloat, CodedSparse, CodedTensor, Identity, Layout
 from model_store.decoder import decode_tensors
@@ -103,6 +103,7 @@ def test_tensors_are_the_same_however_many_are_decoded_together(seed: int) -> No
     expected = decode_bundle(data).tensors
     for symbols in (1, 50, 1000):
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lock_step, "_native", None)
             patch.setattr(decoder, "symbols_at_once", lambda threads, symbols=symbols: symbols)
             for found, tensor in zip(decode_bundle(data).tensors, expected, strict=True):
                 assert type(found) is type(tensor)
@@ -122,5 +123,43 @@ def test_tensors_are_the_same_however_many_are_decoded_together(seed: int) -> No
 )
 def test_parts_hold_as_many_symbols_as_they_may(counts: list[int], parts: list[tuple[int, int]]) -> None:
     streams = [CodedStream(0, count, (), b"") for count in counts]
-    tensors = [CodedCodes((1, 1), 0, stream) for stream in streams]
-    assert [(part.start, part.stop) for part in decoder._parts(tensors, 10)] == parts
+    assert [(part.start, part.stop) for part in decoder._parts([[stream] for stream in streams], 10)] == parts
+
+
+def spoilt(tensor: CodedTensor, generator: np.random.Generator) -> CodedTensor:
+    """One byte of one stream changed, or how many bits a lane has."""
+    if not isinstance(tensor, CodedCodes | CodedSparse):
+        return tensor
+    name = generator.choice(["gaps", "values"]) if isinstance(tensor, CodedSparse) else "values"
+    stream = getattr(tensor, name)
+    if not stream.count:
+        return tensor
+    if generator.random() < 0.2:
+        lanes = list(stream.lane_bits)
+        lanes[generator.integers(len(lanes))] += generator.choice([-1, 1])
+        return replace(tensor, **{name: replace(stream, lane_bits=tuple(lanes))})
+    payload = bytearray(stream.payload)
+    payload[generator.integers(len(payload))] ^= 1 << int(generator.integers(8))
+    return replace(tensor, **{name: replace(stream, payload=bytes(payload))})
+
+
+def outcome(bundle: CodedBundle, threads: int) -> list[list[float]] | str:
+    try:
+        return [tensor.to_dense().reshape(-1).tolist() for tensor in decode_tensors(bundle, threads)]
+    except MalformedBundle as error:
+        return str(error)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+@settings(max_examples=150, deadline=None)
+def test_both_decoders_take_and_refuse_spoilt_streams_alike(seed: int, threads: int) -> None:
+    generator = np.random.default_rng(seed)
+    whole = random_coding(random_bundle(seed), seed)
+    tensors = list(whole.tensors)
+    at = int(generator.integers(len(tensors)))
+    tensors[at] = spoilt(tensors[at], generator)
+    bundle = replace(whole, tensors=tuple(tensors))
+    found = outcome(bundle, threads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lock_step, "_native", None)
+        assert found == outcome(bundle, threads)

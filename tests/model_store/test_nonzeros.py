@@ -1,6 +1,6 @@
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,17 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_store import lock_step
-from model_store import nonzeros as module
-from model_store.coded import Layout
+from model_store.coded import CodedSparse, Layout
 from model_store.errors import MalformedBundle
 from model_store.gaps import encode_gaps
+from model_store.huffman import HuffmanTable, fit_table
+from model_store.lanes import CodedStream, encode_stream
 from model_store.layout import scan_positions
-from model_store.nonzeros import Placed, SparseSymbols, place_nonzeros, rooms_for, scan_in_numpy
+from model_store.nonzeros import Placed, SparseSymbols, decode_nonzeros, rooms_for, scan_in_numpy
 
 _lanes_native = pytest.importorskip("model_store._lanes_native", reason="built without a compiler")
 
 SHAPES = [(1, 1), (1, 40), (40, 1), (7, 9), (5, 3, 3, 2), (64, 16), (300, 11), (513, 4, 3), (2, 65_536), (2, 65_537)]
 LAYOUTS = st.sampled_from([Layout.CSR, Layout.CSC])
+LANE_LOG2 = 8
+ANY_CODE = np.zeros(1022, np.float16)  # a codebook in which there is every code
 
 
 def symbols_of(positions: np.ndarray, shape: tuple[int, ...], layout: Layout, limit: int, seed: int) -> SparseSymbols:
@@ -28,22 +31,44 @@ def symbols_of(positions: np.ndarray, shape: tuple[int, ...], layout: Layout, li
     return SparseSymbols(shape, layout, limit, encode_gaps(scanned, limit), values)
 
 
-def placed_natively(tensors: list[SparseSymbols], threads: int = 1) -> list[Placed | None]:
-    return place_nonzeros(tensors, rooms_for([len(tensor.values) for tensor in tensors]), threads)
+def coded(symbols: SparseSymbols, tables: list[HuffmanTable]) -> CodedSparse:
+    """Its streams, whose tables are added to those that there are."""
+    streams = []
+    for items in (symbols.gaps, symbols.values):
+        tables.append(fit_table(np.bincount(items, minlength=1) + (not len(items))))
+        streams.append(encode_stream(items, len(tables) - 1, tables[-1], LANE_LOG2))
+    return CodedSparse(symbols.layout, symbols.shape, 0, symbols.gap_limit, *streams)
 
 
-def natively(symbols: SparseSymbols, place: str) -> Placed:
-    (placed,) = placed_natively([symbols])
-    return placed or scan_in_numpy(symbols, place)
+def natively(tensors: Sequence[SparseSymbols], threads: int = 1) -> list[Placed | None]:
+    tables: list[HuffmanTable] = []
+    streams = [coded(tensor, tables) for tensor in tensors]
+    return decode_nonzeros(streams, [ANY_CODE], lock_step.lookup_of(tables), LANE_LOG2, threads)
 
 
-def outcome(decode: Callable[[SparseSymbols, str], Placed], symbols: SparseSymbols) -> tuple[object, object] | str:
-    try:
-        positions, codes = decode(symbols, "here")
-    except MalformedBundle as error:
-        return str(error)
+def order_of(symbols: SparseSymbols) -> np.ndarray:
+    """Of the values, row-major."""
+    scanned = scan_in_numpy(replace(symbols, layout=Layout.CSR, values=np.ones_like(symbols.values)), "here")[0]
+    rows, columns = symbols.shape[0], math.prod(symbols.shape[1:])
+    return np.argsort(scanned if symbols.layout is Layout.CSR else scanned % rows * columns + scanned // rows)
+
+
+Outcome = tuple[object, object] | str | None
+
+
+def read(placed: Placed | None) -> Outcome:
+    if placed is None:
+        return None
+    positions, codes = placed
     assert (positions.dtype, codes.dtype) == (np.int32, np.uint16)
     return positions.tolist(), codes.tolist()
+
+
+def in_numpy(symbols: SparseSymbols) -> Outcome:
+    try:
+        return read(scan_in_numpy(symbols, "here"))
+    except MalformedBundle as error:
+        return str(error)
 
 
 @settings(max_examples=120, deadline=None)
@@ -54,10 +79,8 @@ def test_non_zeros_come_back_in_their_order_and_both_decoders_agree(
     elements = math.prod(shape)
     positions = np.flatnonzero(np.random.default_rng(seed).random(elements) < density).astype(np.int32)
     symbols = symbols_of(positions, shape, layout, limit, seed)
-    found = outcome(natively, symbols)
-    assert found[0] == positions.tolist()
-    assert found == outcome(scan_in_numpy, symbols)
-    assert placed_natively([symbols]) != [None]
+    (found,) = natively([symbols])
+    assert read(found) == in_numpy(symbols) == (positions.tolist(), (symbols.values[order_of(symbols)] - 1).tolist())
 
 
 @settings(max_examples=200, deadline=None)
@@ -74,7 +97,8 @@ def test_both_decoders_take_and_refuse_any_gaps_alike(
     count = max(0, sum(gap != limit for gap in gaps) + off)
     values = np.arange(1, count + 1, dtype=np.uint16)
     symbols = SparseSymbols(shape, layout, limit, np.array(gaps, np.uint16), values)
-    assert outcome(natively, symbols) == outcome(scan_in_numpy, symbols)
+    (found,), expected = natively([symbols]), in_numpy(symbols)
+    assert read(found) == (None if isinstance(expected, str) else expected)
 
 
 @pytest.mark.parametrize("layout", [Layout.CSR, Layout.CSC])
@@ -87,22 +111,20 @@ def test_both_decoders_take_and_refuse_any_gaps_alike(
         ([2, 3, 0], 2, "here: position 6, must be < 6"),
     ],
 )
-def test_what_the_extension_refuses_is_told_as_numpy_tells_it(
+def test_what_the_extension_refuses_numpy_has_words_for(
     layout: Layout, gaps: list[int], values: int, message: str
 ) -> None:
     symbols = SparseSymbols((2, 3), layout, 3, np.array(gaps, np.uint16), np.ones(values, np.uint16))
-    assert outcome(natively, symbols) == message
+    assert natively([symbols]) == [None]
+    assert in_numpy(symbols) == message
 
 
 def test_a_claim_of_many_rows_is_left_to_numpy() -> None:
     few = symbols_of(np.array([0, 5]), (2, 3), Layout.CSC, 3, 0)
     many = symbols_of(np.array([0, 9, (1 << 25) - 1]), (1 << 24, 2), Layout.CSC, 1022, 0)
-    first, second, third = placed_natively([few, many, few])
-    assert first is not None
+    first, second, third = natively([few, many, few])
+    assert read(first) == read(third) == in_numpy(few)
     assert second is None
-    assert third is not None
-    assert outcome(natively, many) == outcome(scan_in_numpy, many)
-    assert outcome(natively, many)[0] == [0, 9, (1 << 25) - 1]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 9])
@@ -116,11 +138,11 @@ def test_threads_share_the_tensors_and_one_that_is_refused_hinders_no_other(
         positions = np.flatnonzero(generator.random(64 * 27) < 0.3).astype(np.int32)
         tensors.append(symbols_of(positions, (64, 3, 3, 3), layout, 7, at))
     tensors[5] = replace(tensors[5], gaps=tensors[5].gaps[:-1])
-    placed = placed_natively(tensors, threads)
+    placed = natively(tensors, threads)
     assert [at for at, found in enumerate(placed) if found is None] == [5]
-    for tensor, found in zip(tensors, placed, strict=True):
-        if found is not None:
-            assert outcome(lambda *_, mine=found: mine, tensor) == outcome(scan_in_numpy, tensor)
+    for at, (tensor, found) in enumerate(zip(tensors, placed, strict=True)):
+        if at != 5:
+            assert read(found) == in_numpy(tensor)
 
 
 @pytest.mark.parametrize("counts", [[], [0], [3, 0, 5], [100_000, 1, 249_527], [349_526], [1_000_000, 7]])
@@ -136,36 +158,80 @@ def test_rooms_lie_apart_and_begin_at_a_large_page_if_they_fill_one(counts: list
 
 
 def test_no_tensors_are_no_trouble() -> None:
-    assert place_nonzeros([], []) == []
+    assert natively([]) == []
+
+
+ROOM = SparseSymbols((2, 3), Layout.CSC, 3, np.array([1, 3, 0], np.uint16), np.array([4, 2], np.uint16))
 
 
 def test_numpy_takes_over_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "model_store._lanes_native", None)
-    monkeypatch.setattr(module, "_place", module._find_placer())
-    assert module._place is None
-    symbols = SparseSymbols((2, 3), Layout.CSC, 3, np.array([1, 3, 0], np.uint16), np.array([4, 2], np.uint16))
-    assert placed_natively([symbols]) == [None]
-    assert outcome(natively, symbols) == ([3, 5], [3, 1])
+    monkeypatch.setattr(lock_step, "_native", lock_step._find_decoder())
+    assert natively([ROOM]) == [None]
+    assert in_numpy(ROOM) == ([3, 5], [3, 1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lane_bits": (4,)},
+        {"lane_bits": (6,)},
+        {"lane_bits": (1 << 62,)},
+        {"lane_bits": (-5,)},
+        {"lane_bits": (2, 3)},
+        {"lane_bits": ()},
+        {"payload": b"\xff"},
+        {"payload": b""},
+        {"payload": b"\x00\x00"},
+        {"count": 2},
+        {"count": 4},
+        {"count": 300},
+        {"table": 1},
+    ],
+)
+def test_a_stream_that_is_not_as_it_must_be_is_left_to_numpy(change: dict[str, object]) -> None:
+    tables: list[HuffmanTable] = []
+    tensor = coded(ROOM, tables)
+    assert tensor.gaps == CodedStream(0, 3, (5,), tensor.gaps.payload)
+    tensor = replace(tensor, gaps=replace(tensor.gaps, **change))
+    assert decode_nonzeros([tensor], [ANY_CODE], lock_step.lookup_of(tables), LANE_LOG2) == [None]
+
+
+@pytest.mark.parametrize(("entries", "taken"), [(4, True), (3, False)])
+def test_a_value_past_the_codebook_is_left_to_numpy(entries: int, taken: bool) -> None:
+    tables: list[HuffmanTable] = []
+    tensor = coded(ROOM, tables)
+    (found,) = decode_nonzeros([tensor], [ANY_CODE[:entries]], lock_step.lookup_of(tables), LANE_LOG2)
+    assert read(found) == (in_numpy(ROOM) if taken else None)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"limit": 0}, "limit"),
-        ({"limit": 1 << 16}, "limit"),
+        ({"limit": 1023}, "limit"),
         ({"rows": 0}, "shape"),
         ({"columns": 0}, "shape"),
         ({"rows": 1 << 16, "columns": 1 << 16}, "shape"),
-        ({"values": 3}, "lengths differ"),
+        ({"largest": 0}, "largest"),
+        ({"largest": 1023}, "largest"),
+        ({"count": -1}, "symbols"),
+        ({"count": 1 << 31}, "symbols"),
+        ({"count": 3}, "lengths differ"),
         ({"codes": 1}, "lengths differ"),
+        ({"table": -1}, "table"),
+        ({"table": 1}, "table"),
+        ({"lane_log2": -1}, "lanes"),
+        ({"lane_log2": 31}, "lanes"),
         ({"threads": 0}, "threads"),
         ({"threads": 257}, "threads"),
     ],
 )
 def test_the_extension_refuses_what_does_not_fit(change: dict[str, int], message: str) -> None:
-    given_ = {"limit": 3, "rows": 2, "columns": 3, "values": 2, "codes": 2, "threads": 1} | change
-    values, codes = np.ones(given_["values"], np.uint16), np.zeros(given_["codes"], np.uint16)
-    numbers = (given_["limit"], given_["rows"], given_["columns"])
-    tensor = (np.array([0, 1], np.uint16), values, *numbers, True, np.zeros(2, np.int32), codes)
+    given_ = {"limit": 3, "rows": 2, "columns": 3, "largest": 1, "count": 2, "codes": 2, "table": 0} | change
+    gaps, values = (b"\x00", 0, 2, (2,)), (b"\x00", given_["table"], given_["count"], (2,))
+    numbers = (given_["limit"], given_["rows"], given_["columns"], True, given_["largest"])
+    tensor = (gaps, values, *numbers, np.zeros(2, np.int32), np.zeros(given_["codes"], np.uint16))
+    lookup = lock_step.lookup_of([HuffmanTable((1, 1))])
     with pytest.raises(ValueError, match=message):
-        _lanes_native.place([tensor], given_["threads"])
+        lookup.nonzeros([tensor], change.get("lane_log2", 8), change.get("threads", 1))
