@@ -60,19 +60,21 @@ double Layout::copy_cycles(const Window& window) const {
 }
 
 std::vector<int32_t> Layout::places(const Window& window, const Frame& frame) const {
-    std::vector<int32_t> places;
+    std::vector<int64_t> taps;  // from the channel's first float or pixel
+    for (int64_t y = 0; y < window.kernel_y; ++y)
+        for (int64_t x = 0; x < window.kernel_x; ++x) {
+            if (way == Way::kShifted)
+                taps.push_back(x * plane + y * window.dilation_y * pitch);
+            else if (way == Way::kColumns)
+                taps.push_back((y * window.kernel_x + x) * plane);
+            else
+                taps.push_back(frame.corner(tap_row(window, frame, y), tap_column(window, frame, x)));
+        }
+    const int64_t apart = way == Way::kShifted || way == Way::kColumns ? channel : frame.plane;
+    std::vector<int32_t> places(static_cast<size_t>(window.input.channels) * taps.size());
+    int32_t* place = places.data();
     for (int64_t in = 0; in < window.input.channels; ++in)
-        for (int64_t y = 0; y < window.kernel_y; ++y)
-            for (int64_t x = 0; x < window.kernel_x; ++x) {
-                int64_t place = in * channel;
-                if (way == Way::kShifted)
-                    place += x * plane + y * window.dilation_y * pitch;
-                else if (way == Way::kColumns)
-                    place += (y * window.kernel_x + x) * plane;
-                else
-                    place = in * frame.plane + frame.corner(tap_row(window, frame, y), tap_column(window, frame, x));
-                places.push_back(static_cast<int32_t>(place));
-            }
+        for (const int64_t tap : taps) *place++ = static_cast<int32_t>(in * apart + tap);
     return places;
 }
 

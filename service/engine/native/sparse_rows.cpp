@@ -30,6 +30,10 @@ class SparseRows::Quads {
       public:
         explicit Row(const QuadEntry* items) : items_(items) {}
         int32_t column(int64_t at) const { return items_[at].pixel; }
+        int64_t find(int64_t at, int64_t end, int32_t column) const {
+            while (at < end && items_[at].pixel < column) ++at;
+            return at;
+        }
         const QuadEntry& operator[](int64_t at) const { return items_[at]; }
 
       private:
@@ -108,16 +112,13 @@ void SparseRows::join_rows() {
 
 void SparseRows::arrange(int64_t block_channels, int64_t groups, const std::vector<int32_t>& pixels,
                          const std::vector<int32_t>& copied_floats, Memory& memory) {
-    block_channels_ = std::min(block_channels, group_channels_);
+    const bool grouped = static_cast<int64_t>(pixels.size()) > group_channels_ * taps_;  // rows read unlike columns
+    block_channels_ = grouped ? group_channels_ : std::min(block_channels, group_channels_);
     blocks_ = Frame::ceiling(group_channels_, block_channels_);
     divide_rows(groups);
     Targets targets;
     targets.pixels = &pixels;
     for (const int32_t floats : copied_floats) targets.copied.push_back(static_cast<uint16_t>(floats / kMaxWidth));
-    const int64_t columns = static_cast<int64_t>(pixels.size()), block_columns = block_channels_ * taps_;
-    targets.blocks.resize(columns);
-    for (int64_t column = 0; column < columns; ++column)
-        targets.blocks[column] = static_cast<int32_t>(column % (group_channels_ * taps_) / block_columns);
     if (quads())
         quads_ = reorder<QuadEntry>(Quads(joined_rows_), targets, memory);
     else
@@ -156,10 +157,10 @@ Items<Item> SparseRows::reorder(const Rows& given, const Targets& targets, Memor
     for (int64_t group = 0; group < groups(); ++group) {
         const int64_t rows = bounds_[group + 1] - bounds_[group];
         int32_t* const from = starts.data() + bounds_[group];
-        find_ends(given, targets, bounds_[group], rows, ends);
+        find_ends(given, bounds_[group], rows, ends);
         counts.resize(rows);
         for (int64_t block = 0; block < blocks_; ++block) {
-            for (int64_t row = 0; row < rows; ++row) counts[row] = std::max(0, ends[block * rows + row] - from[row]);
+            for (int64_t row = 0; row < rows; ++row) counts[row] = ends[block * rows + row] - from[row];
             Slice slice{made, static_cast<int32_t>(runs_.size()), static_cast<int32_t>(rows), 0};
             slice.busy = sort_rows(counts, order);
             for (int64_t run = 0; run < rows; ++run) {
@@ -183,18 +184,21 @@ Items<Item> SparseRows::reorder(const Rows& given, const Targets& targets, Memor
     return ordered;
 }
 
-// Where the non-zeros of each row end in each block, [blocks][rows]; 0 where it has none there.
+// Where the non-zeros of each row end in each block, [blocks][rows].
 template <typename Rows>
-void SparseRows::find_ends(const Rows& given, const Targets& targets, int64_t first, int64_t rows,
-                           std::vector<int32_t>& ends) const {
-    ends.assign(blocks_ * rows, 0);
-    const int32_t* const blocks = targets.blocks.data();
+void SparseRows::find_ends(const Rows& given, int64_t first, int64_t rows, std::vector<int32_t>& ends) const {
+    ends.resize(blocks_ * rows);
+    const int64_t block_columns = block_channels_ * taps_;
     for (int64_t row = 0; row < rows; ++row) {
-        int32_t* const mine = ends.data() + row;
         const auto items = given.row(first + row);
-        const int32_t end = static_cast<int32_t>(starts_[first + row + 1]);
-        for (int32_t at = static_cast<int32_t>(starts_[first + row]); at < end; ++at)
-            mine[blocks[items.column(at)] * rows] = at + 1;  // columns rise: the last one stays
+        const int64_t end = starts_[first + row + 1];
+        int64_t at = starts_[first + row];
+        int32_t* const mine = ends.data() + row;
+        for (int64_t block = 0; block + 1 < blocks_; ++block) {
+            at = items.find(at, end, static_cast<int32_t>((block + 1) * block_columns));
+            mine[block * rows] = static_cast<int32_t>(at);
+        }
+        mine[(blocks_ - 1) * rows] = static_cast<int32_t>(end);
     }
 }
 

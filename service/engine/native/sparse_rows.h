@@ -40,7 +40,6 @@ class SparseRows {
     struct Targets {
         const std::vector<int32_t>* pixels;
         std::vector<uint16_t> copied;
-        std::vector<int32_t> blocks;
     };
 
     // Quads of rows, once they are joined; they are read as `WeightRows` are.
@@ -52,8 +51,7 @@ class SparseRows {
     template <typename Item, typename Rows>
     Items<Item> reorder(const Rows& rows, const Targets& targets, Memory& memory);
     template <typename Rows>
-    void find_ends(const Rows& given, const Targets& targets, int64_t first, int64_t rows,
-                   std::vector<int32_t>& ends) const;
+    void find_ends(const Rows& given, int64_t first, int64_t rows, std::vector<int32_t>& ends) const;
 
     int64_t taps_ = 1, group_channels_ = 1;
     int64_t count_ = 0;    // of entries, or quads

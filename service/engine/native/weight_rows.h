@@ -31,11 +31,25 @@ class WeightRows {
               factor_(factor),
               before_(before) {}
         int32_t column(int64_t at) const { return static_cast<int32_t>(static_cast<uint32_t>(positions_[at]) - before_); }
+        // The first item from `at` on, or `end`, whose column is that one or behind it. Several are compared at a time.
+        int64_t find(int64_t at, int64_t end, int32_t column) const {
+            const int32_t limit = static_cast<int32_t>(static_cast<uint32_t>(column) + before_);
+            while (at + kCompared <= end) {
+                int32_t before = 0;
+                for (int64_t ahead = 0; ahead < kCompared; ++ahead) before += positions_[at + ahead] < limit;
+                at += before;
+                if (before < kCompared) return at;
+            }
+            while (at < end && positions_[at] < limit) ++at;
+            return at;
+        }
         Entry operator[](int64_t at) const {
             return {(codes_ ? values_[codes_[at]] : values_[at]) * factor_, column(at)};
         }
 
       private:
+        static constexpr int64_t kCompared = 16;
+
         const int32_t* positions_;
         const uint16_t* codes_;
         const float* values_;
