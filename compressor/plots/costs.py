@@ -80,8 +80,9 @@ def plot_costs(points: Sequence[Point], axes: Axes, groups: Sequence[str]) -> Fi
     drawn.grid(alpha=0.25)
     drawn.spines[["top", "right"]].set_visible(False)
     drawn.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    named = [Label(p.cost, p.value, p.name, MUTED if p.published else colours[p.group]) for p in worth_naming(points)]
-    place_labels(figure, drawn, named)
+    named = worth_naming(points)
+    labels = [Label(p.cost, p.value, p.name, MUTED if p.published else colours[p.group]) for p in named]
+    place_labels(figure, drawn, labels, [(point.cost, point.value) for point in points if point not in named])
     return figure
 
 

@@ -30,16 +30,23 @@ class Label:
     colour: str
 
 
-def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
+def place_labels(
+    figure: Figure, axes: Axes, labels: Sequence[Label], nameless: Sequence[tuple[float, float]] = ()
+) -> None:
     """Write each label where it covers the least of points, earlier labels and what lies outside the axes; the nearest
     such place counts. A thin line leads to one that is not beside its point; it should cross no name. The axes' limits
-    must be final."""
+    must be final.
+
+    Args:
+        nameless: points without a label, to be kept off as well, in the axes' data coordinates.
+    """
     figure.draw_without_rendering()
     frame = axes.get_window_extent()
     outer = (frame.x0, frame.y0, frame.x1, frame.y1)
     dots = figure.dpi / 72
     middles = [axes.transData.transform((label.x, label.y)) for label in labels]
-    taken = [_around(x, y, _POINT_RADIUS * dots) for x, y in middles]
+    others = [axes.transData.transform(point) for point in nameless]
+    taken = [_around(x, y, _POINT_RADIUS * dots) for x, y in [*middles, *others]]
     names: list[_Box] = []
     lines: list[_Line] = []
     for label, (x, y) in zip(labels, middles, strict=True):

@@ -8,12 +8,14 @@ from compressor.plots.labels import Label, place_labels
 Text = pytest.importorskip("matplotlib.text").Text
 
 
-def _boxes(points):
+def _boxes(points, nameless=()):
     figure = new_figure(8, 5)
     axes = figure.subplots()
     axes.set_xlim(0, 10)
     axes.set_ylim(0, 10)
-    place_labels(figure, axes, [Label(x, y, f"network-{number}", "black") for number, (x, y) in enumerate(points)])
+    place_labels(
+        figure, axes, [Label(x, y, f"network-{number}", "black") for number, (x, y) in enumerate(points)], nameless
+    )
     figure.draw_without_rendering()
     return axes, [Text.get_window_extent(text) for text in axes.texts]  # without the lines
 
@@ -40,6 +42,14 @@ def test_labels_stay_inside_and_off_points():
         assert box.y1 <= frame.y1 + 1
         for x, y in axes.transData.transform(points):
             assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1)
+
+
+def test_labels_keep_off_points_without_one():
+    nameless = [(5.3, 5.2), (5.3, 4.8), (5.3, 5), (4.6, 5.2)]
+    axes, (box,) = _boxes([(5, 5)], nameless)
+    for x, y in axes.transData.transform(nameless):
+        assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1)
+    assert axes.texts[0].xyann != pytest.approx((6, 6))
 
 
 def test_a_lone_label_lies_beside_its_point_without_a_line():
