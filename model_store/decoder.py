@@ -34,9 +34,7 @@ def decode_tensors(coded: CodedBundle, threads: int = 1) -> tuple[Tensor, ...]:
     """
     lookup = lookup_of(coded.tables)
     decoder = _TensorDecoder(coded.codebooks, coded.tables)
-    sparse = {index: tensor for index, tensor in enumerate(coded.tensors) if isinstance(tensor, CodedSparse)}
-    nonzeros = decode_nonzeros(list(sparse.values()), coded.codebooks, lookup, coded.lane_log2, threads)
-    placed = {index: found for index, found in zip(sparse, nonzeros, strict=True) if found}
+    placed = decode_nonzeros(coded.tensors, coded.codebooks, lookup, coded.lane_log2, threads)
     tensors: list[Tensor] = []
     for part, places, symbols in decode_symbols(coded, lookup, threads, placed):
         for tensor, streams, place in zip(part, symbols, places, strict=True):

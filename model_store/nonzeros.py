@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model_store.coded import CodedSparse, Layout, streams_of
+from model_store.coded import CodedSparse, CodedTensor, Layout, streams_of
 from model_store.gaps import decode_gaps
 from model_store.lanes import CodedStream, split_by
 from model_store.layout import row_major_positions
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _POSITION, _CODE = np.dtype(np.int32), np.dtype(np.uint16)
 _LARGE_PAGE = 1 << 21
 _COUNTED_ROWS = 1 << 16  # a row costs the C++ 8 bytes, so that a claim of many is left to numpy, which sorts
-
 
 Placed = tuple[np.ndarray, np.ndarray]
 
@@ -56,31 +55,28 @@ def rooms_for(counts: Sequence[int]) -> list[Placed]:
 
 
 def decode_nonzeros(
-    tensors: Sequence[CodedSparse],
+    tensors: Sequence[CodedTensor],
     codebooks: Sequence[np.ndarray],
     lookup: Lookup,
     lane_log2: int,
     threads: int = 1,
-) -> list[Placed | None]:
-    """Positions int32 [nonzeros], row-major and strictly rising, and codes uint16 [nonzeros] of each tensor.
+) -> dict[int, Placed]:
+    """By the index of each sparse tensor, positions int32 [nonzeros], row-major and strictly rising, and codes uint16.
 
-    None where C++ does not do it: `decode_streams` and `scan_in_numpy` do then, or say what is wrong.
+    Those that C++ does not do are left out: `decode_streams` and `scan_in_numpy` do them, or say what is wrong.
     """
-    done: list[Placed | None] = [None] * len(tensors)
     if isinstance(lookup, np.ndarray):
-        return done
-    suited = [at for at, tensor in enumerate(tensors) if tensor.shape[0] <= _COUNTED_ROWS]
-    rooms = rooms_for([tensors[at].values.count for at in suited])
+        return {}
+    sparse = ((at, tensor) for at, tensor in enumerate(tensors) if isinstance(tensor, CodedSparse))
+    suited = {at: tensor for at, tensor in sparse if tensor.shape[0] <= _COUNTED_ROWS}
+    rooms = rooms_for([tensor.values.count for tensor in suited.values()])
     given = [
-        _arguments(tensors[at], len(codebooks[tensors[at].codebook]), room)
-        for at, room in zip(suited, rooms, strict=True)
+        _arguments(tensor, len(codebooks[tensor.codebook]), room)
+        for tensor, room in zip(suited.values(), rooms, strict=True)
     ]
-    symbols = sum(stream.count for at in suited for stream in streams_of(tensors[at]))
+    symbols = sum(stream.count for tensor in suited.values() for stream in streams_of(tensor))
     decoded = lookup.nonzeros(given, lane_log2, threads_for(symbols, threads))
-    for at, room, success in zip(suited, rooms, decoded, strict=True):
-        if success:
-            done[at] = room
-    return done
+    return {at: room for at, room, success in zip(suited, rooms, decoded, strict=True) if success}
 
 
 def _arguments(tensor: CodedSparse, largest: int, target: Placed) -> "ToDecode":

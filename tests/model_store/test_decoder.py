@@ -96,14 +96,15 @@ def test_what_the_decoder_does_not_check_again_holds(seed: int) -> None:
             SharedTensor(tensor.shape, tensor.positions, tensor.codes, tensor.codebook)
 
 
+@pytest.mark.parametrize("native", [lock_step._native, None], ids=["native", "numpy"])
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
-def test_tensors_are_the_same_however_many_are_decoded_together(seed: int) -> None:
+def test_tensors_are_the_same_however_many_are_decoded_together(native: object, seed: int) -> None:
     data = serialize(random_coding(random_bundle(seed), seed))
     expected = decode_bundle(data).tensors
     for symbols in (1, 50, 1000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lock_step, "_native", None)
+            patch.setattr(lock_step, "_native", native)
             patch.setattr(decoder, "symbols_at_once", lambda threads, symbols=symbols: symbols)
             for found, tensor in zip(decode_bundle(data).tensors, expected, strict=True):
                 assert type(found) is type(tensor)

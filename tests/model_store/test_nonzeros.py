@@ -43,7 +43,8 @@ def coded(symbols: SparseSymbols, tables: list[HuffmanTable]) -> CodedSparse:
 def natively(tensors: Sequence[SparseSymbols], threads: int = 1) -> list[Placed | None]:
     tables: list[HuffmanTable] = []
     streams = [coded(tensor, tables) for tensor in tensors]
-    return decode_nonzeros(streams, [ANY_CODE], lock_step.lookup_of(tables), LANE_LOG2, threads)
+    found = decode_nonzeros(streams, [ANY_CODE], lock_step.lookup_of(tables), LANE_LOG2, threads)
+    return [found.get(at) for at in range(len(tensors))]
 
 
 def order_of(symbols: SparseSymbols) -> np.ndarray:
@@ -123,8 +124,9 @@ def test_a_claim_of_many_rows_is_left_to_numpy() -> None:
     few = symbols_of(np.array([0, 5]), (2, 3), Layout.CSC, 3, 0)
     many = symbols_of(np.array([0, 9, (1 << 25) - 1]), (1 << 24, 2), Layout.CSC, 1022, 0)
     first, second, third = natively([few, many, few])
-    assert read(first) == read(third) == in_numpy(few)
+    assert read(first) == read(third) == in_numpy(few) == ([0, 5], (few.values - 1).tolist())
     assert second is None
+    assert in_numpy(many) == ([0, 9, (1 << 25) - 1], (many.values[order_of(many)] - 1).tolist())
 
 
 @pytest.mark.parametrize("threads", [1, 2, 9])
@@ -167,6 +169,7 @@ ROOM = SparseSymbols((2, 3), Layout.CSC, 3, np.array([1, 3, 0], np.uint16), np.a
 def test_numpy_takes_over_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "model_store._lanes_native", None)
     monkeypatch.setattr(lock_step, "_native", lock_step._find_decoder())
+    assert lock_step._native is None
     assert natively([ROOM]) == [None]
     assert in_numpy(ROOM) == ([3, 5], [3, 1])
 
@@ -194,15 +197,15 @@ def test_a_stream_that_is_not_as_it_must_be_is_left_to_numpy(change: dict[str, o
     tensor = coded(ROOM, tables)
     assert tensor.gaps == CodedStream(0, 3, (5,), tensor.gaps.payload)
     tensor = replace(tensor, gaps=replace(tensor.gaps, **change))
-    assert decode_nonzeros([tensor], [ANY_CODE], lock_step.lookup_of(tables), LANE_LOG2) == [None]
+    assert decode_nonzeros([tensor], [ANY_CODE], lock_step.lookup_of(tables), LANE_LOG2) == {}
 
 
 @pytest.mark.parametrize(("entries", "taken"), [(4, True), (3, False)])
 def test_a_value_past_the_codebook_is_left_to_numpy(entries: int, taken: bool) -> None:
     tables: list[HuffmanTable] = []
     tensor = coded(ROOM, tables)
-    (found,) = decode_nonzeros([tensor], [ANY_CODE[:entries]], lock_step.lookup_of(tables), LANE_LOG2)
-    assert read(found) == (in_numpy(ROOM) if taken else None)
+    found = decode_nonzeros([tensor], [ANY_CODE[:entries]], lock_step.lookup_of(tables), LANE_LOG2)
+    assert read(found.get(0)) == (in_numpy(ROOM) if taken else None)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +213,7 @@ def test_a_value_past_the_codebook_is_left_to_numpy(entries: int, taken: bool) -
     [
         ({"limit": 0}, "limit"),
         ({"limit": 1023}, "limit"),
+        ({"limit": 1 << 16}, "limit"),
         ({"rows": 0}, "shape"),
         ({"columns": 0}, "shape"),
         ({"rows": 1 << 16, "columns": 1 << 16}, "shape"),
