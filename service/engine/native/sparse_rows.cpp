@@ -53,7 +53,7 @@ SparseRows::SparseRows(const Window& window, const NonZeros& nonzeros, std::vect
       group_channels_(window.input.channels / window.group),
       count_(nonzeros.count),
       weights_(window, nonzeros, std::move(scale)),
-      starts_(weights_.starts()) {
+      starts_(weights_.take_starts()) {
     if (share_columns(window.input.channels * taps_)) join_rows();
 }
 

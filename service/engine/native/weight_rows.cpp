@@ -6,8 +6,6 @@ namespace csrve {
 
 namespace {
 
-constexpr int64_t kStride = 8;
-
 void require(bool condition) {
     if (!condition) throw std::invalid_argument("convolution: positions");
 }
@@ -28,17 +26,12 @@ WeightRows::WeightRows(const Window& window, const NonZeros& nonzeros, std::vect
       group_rows_(window.output.channels / window.group) {
     const int32_t* const positions = nonzeros.positions;
     const int64_t count = nonzeros.count, rows = window.output.channels;
-    require(rise(positions, count));
+    require(rows * columns_ <= INT32_MAX && rise(positions, count));
+    require(!count || positions[count - 1] < rows * columns_);
     starts_.reserve(rows + 1);
     starts_.push_back(0);
-    int64_t at = 0;
-    for (int64_t row = 0; row < rows; ++row) {
-        const int64_t end = (row + 1) * columns_;
-        while (at + kStride < count && positions[at + kStride] < end) at += kStride;
-        while (at < count && positions[at] < end) ++at;
-        starts_.push_back(at);
-    }
-    require(at == count);
+    for (int64_t row = 0; row < rows; ++row)
+        starts_.push_back(first_from(positions, starts_[row], count, static_cast<int32_t>((row + 1) * columns_)));
 }
 
 }  // namespace csrve

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "kernels.h"
@@ -18,6 +19,19 @@ struct NonZeros {
     int64_t count;
 };
 
+// Where positions that rise reach the limit, from `at` on, or `end`. Several are compared at a time.
+inline int64_t first_from(const int32_t* positions, int64_t at, int64_t end, int32_t limit) {
+    constexpr int64_t kCompared = 16;
+    while (at + kCompared <= end) {
+        int32_t before = 0;
+        for (int64_t ahead = 0; ahead < kCompared; ++ahead) before += positions[at + ahead] < limit;
+        at += before;
+        if (before < kCompared) return at;
+    }
+    while (at < end && positions[at] < limit) ++at;
+    return at;
+}
+
 class WeightRows {
   public:
     // What stands in one row. Its items are counted through the whole matrix; their pixels are columns, counted through
@@ -31,25 +45,15 @@ class WeightRows {
               factor_(factor),
               before_(before) {}
         int32_t column(int64_t at) const { return static_cast<int32_t>(static_cast<uint32_t>(positions_[at]) - before_); }
-        // The first item from `at` on, or `end`, whose column is that one or behind it. Several are compared at a time.
+        // The first item from `at` on, or `end`, whose column is that one or behind it.
         int64_t find(int64_t at, int64_t end, int32_t column) const {
-            const int32_t limit = static_cast<int32_t>(static_cast<uint32_t>(column) + before_);
-            while (at + kCompared <= end) {
-                int32_t before = 0;
-                for (int64_t ahead = 0; ahead < kCompared; ++ahead) before += positions_[at + ahead] < limit;
-                at += before;
-                if (before < kCompared) return at;
-            }
-            while (at < end && positions_[at] < limit) ++at;
-            return at;
+            return first_from(positions_, at, end, static_cast<int32_t>(static_cast<uint32_t>(column) + before_));
         }
         Entry operator[](int64_t at) const {
             return {(codes_ ? values_[codes_[at]] : values_[at]) * factor_, column(at)};
         }
 
       private:
-        static constexpr int64_t kCompared = 16;
-
         const int32_t* positions_;
         const uint16_t* codes_;
         const float* values_;
@@ -62,8 +66,8 @@ class WeightRows {
     // std::invalid_argument where the positions do not rise within the window's weights.
     WeightRows(const Window& window, const NonZeros& nonzeros, std::vector<float> scale);
 
-    // Of each row the first item, and the end of the last row.
-    const std::vector<int64_t>& starts() const { return starts_; }
+    // Of each row the first item, and the end of the last row. They are given away: once.
+    std::vector<int64_t> take_starts() { return std::move(starts_); }
     Row row(int64_t number) const {
         const int64_t before = number * columns_ - number / group_rows_ * columns_;
         return {nonzeros_, scale_.empty() ? 1.0f : scale_[number], static_cast<uint32_t>(before)};
