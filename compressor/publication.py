@@ -45,15 +45,21 @@ class Publication:
     dense_multiply_adds: int
 
     def already_in(self, store: BundleStore, name: str, bundle: Bundle) -> StoredBundle | None:
-        """What an earlier session published of this very bundle."""
+        """What an earlier session published of this very bundle, by this coder."""
         record = self.folder.read(RECORD)
         if record.get("name") != name or name not in store.models():
             return None
         if record.get("version") not in store.versions(name):
             return None
         stored = store.read(name, int(record["version"]))
-        same = stored.sha256 == record.get("sha256") and same_tensors(decode_bundle(stored.data), bundle)
-        return stored if same else None
+        if stored.sha256 != record.get("sha256") or self._coder_of(record) != self.recipe.coder:
+            return None
+        return stored if same_tensors(decode_bundle(stored.data), bundle) else None
+
+    @staticmethod
+    def _coder_of(record: Mapping[str, Any]) -> str:
+        """Of the earliest records too, which name none: there was one only."""
+        return str(record["recipe"].get("coder", "huffman"))
 
     def measure(self, bundle: Bundle, test: ImageSet) -> float:
         """The decoded file's accuracy on the test pictures.

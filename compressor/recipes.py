@@ -63,6 +63,8 @@ class CompressRecipe:
             raise RecipeError("vectors and quantize: must be one of them alone")
         if self.vectors and self.latent:
             raise RecipeError("vectors and latent: must be one of them alone")
+        if self.quantize and self.remove and self.remove.epochs:
+            raise RecipeError(f"quantize and remove: epochs = {self.remove.epochs}, must be 0: they train every value")
         if self.scale_bits not in SCALE_BITS:
             raise RecipeError(f"scale_bits = {self.scale_bits}, must be one of {', '.join(map(str, SCALE_BITS))}")
         if self.coder not in get_args(CodingChoice):

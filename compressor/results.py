@@ -10,6 +10,7 @@ from typing import Any
 from compressor.coders import BYTES_BY_CODER
 from compressor.errors import CompressorError
 from compressor.experiments.tables import experiments_table, methods_table, targets_table
+from compressor.holdout import holdout_doubt
 from compressor.markdown import kilobytes, table
 from compressor.stages import STAGES
 from model_store.accounting import KINDS
@@ -159,9 +160,18 @@ def _section(record: Record) -> str:
             table(("bytes", "size", "share"), kinds),
             *_coders(fields),
             table(("stage", "accuracy on the part held out"), stages),
+            *_doubt(fields),
             _conditions(fields),
         ]
     )
+
+
+def _doubt(fields: Mapping[str, Any]) -> list[str]:
+    """Why these accuracies may be too high, as one paragraph; none where training set the pictures aside."""
+    dense, recipe = fields["dense"], fields["recipe"]["retrain"]
+    seed = dense.get("recipe", recipe)["seed"]
+    doubt = holdout_doubt(dense, fields["data"]["train"], recipe["holdout"], seed)
+    return [f"They may be too high: {doubt}."] if doubt is not None else []
 
 
 CODED = {"huffman": "Huffman's codes", "arithmetic": "the arithmetic coder's", "smallest": "the smaller"}

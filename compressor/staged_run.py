@@ -12,10 +12,11 @@ from torch import nn
 
 from compressor.bundling import DenseSize
 from compressor.data.images import ImageSet
+from compressor.holdout import holdout_doubt, warning_of
 from compressor.networks.card import NetworkCard
 from compressor.networks.weights import weights_digest
 from compressor.operations import multiply_adds_of
-from compressor.recipes import CompressRecipe
+from compressor.recipes import CompressRecipe, split_seed
 from compressor.stages import RunFolder
 from compressor.training.constraint import Constraint
 from compressor.training.evaluation import accuracy_of
@@ -75,6 +76,9 @@ class StagedRun:
         self.dense_size = DenseSize.of(network)
         self.dense_multiply_adds = multiply_adds_of(network, card.preprocessing.input_shape)
         self._fingerprint = weights_digest(network)
+        doubt = holdout_doubt(card.training, data.digest, recipe.holdout, split_seed(recipe, card))
+        if doubt is not None and progress:
+            print(warning_of(doubt), flush=True)
 
     @property
     def _samples(self) -> Samples:

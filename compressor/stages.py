@@ -53,7 +53,7 @@ class RunFolder:
             CheckpointError: the folder holds this stage with other inputs.
         """
         fingerprint = fingerprint_of(inputs)
-        self._claim(name, fingerprint)
+        self.claim(name, fingerprint)
         result, checkpoint = self.path / f"{name}.safetensors", self.path / f"{name}.train.safetensors"
         done = result.exists()
         wait_for_all()  # before the first process goes on and writes it
@@ -69,13 +69,18 @@ class RunFolder:
         checkpoint.unlink(missing_ok=True)
         return StageResult(accuracy, fingerprint)
 
-    def _claim(self, name: str, fingerprint: str) -> None:
+    def claim(self, name: str, fingerprint: str) -> None:
+        """Note what a stage is begun with.
+
+        Raises:
+            CheckpointError: the folder holds this stage with other inputs.
+        """
         path = self.path / f"{name}.json"
         claimed = self.read(path.name).get("fingerprint", fingerprint)
         if claimed != fingerprint:
             raise CheckpointError(
                 f"{path}: stage {name!r} was begun with another recipe, network or data; "
-                f"remove {path.with_suffix('')}.* or give another --run"
+                f"remove {path.with_suffix('')}.* or give another folder"
             )
         self.write(path.name, {"fingerprint": fingerprint})
 

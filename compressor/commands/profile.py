@@ -14,7 +14,7 @@ from compressor.networks import NETWORKS, build_network, input_shape_of
 from compressor.networks.torchvision_models import IMAGENET_CLASSES, MODELS, TORCHVISION
 from compressor.operations import CONVENTIONS, Operations, count_operations
 from compressor.tracing import trace_network
-from model_store.bundle import decode_bundle
+from model_store.bundle import Bundle, decode_bundle
 from model_store.description import render_table
 
 NAME = "profile"
@@ -109,7 +109,7 @@ def profile_network(name: str, classes: int | None = None) -> Profile:
 
 
 def profile_bundle(name: str, data: bytes) -> tuple[Profile, Profile]:
-    """A bundle's network dense and compressed: only the non-zero weights multiply.
+    """A bundle's network dense (or the smaller one it became) and compressed: only non-zero weights multiply.
 
     Raises:
         BundleError: it is not a bundle.
@@ -121,6 +121,14 @@ def profile_bundle(name: str, data: bytes) -> tuple[Profile, Profile]:
         for weights in ([math.prod(shape) for shape in shapes], [tensor.nonzeros for tensor in bundle.tensors])
     )
     return (
-        Profile(f"{name}, dense", dense, bundle.parameters, bundle.dense_bytes),
+        _structure_of(name, bundle, dense),
         Profile(f"{name}, compressed", sparse, bundle.nonzeros, len(data)),
     )
+
+
+def _structure_of(name: str, bundle: Bundle, operations: Operations) -> Profile:
+    """All weights of a bundle's layers: the dense network, unless layers were split or filters removed."""
+    parameters = sum(math.prod(tensor.shape) for tensor in bundle.tensors)
+    if parameters == bundle.parameters:
+        return Profile(f"{name}, dense", operations, parameters, bundle.dense_bytes)
+    return Profile(f"{name}, structure", operations, parameters, WORD_BYTES * parameters)

@@ -13,6 +13,7 @@ from compressor.commands.options import DATA_HELP, add_device, choose_device
 from compressor.commands.sources import add_network, load_network, network_shape
 from compressor.data import ImageSet, load_images, split_images
 from compressor.errors import CheckpointError, CompressorError, RecipeError
+from compressor.holdout import holdout_doubt, warning_of
 from compressor.layer_rules import render_rules
 from compressor.networks.card import NetworkCard
 from compressor.networks.weights import weights_digest
@@ -57,6 +58,9 @@ def run(options: argparse.Namespace) -> None:
     network, card = load_network(options, options.weights, images)
     split = _split(options, card)
     holdout = split_images(images, *split)[1]
+    doubt = holdout_doubt(card.training, images.digest, *split)
+    if doubt is not None and not options.quiet:
+        print(warning_of(doubt))
     inputs = {
         "weights": weights_digest(network), "data": images.digest, "split": split, "by": ladder.by,
         "card": dataclasses.asdict(card)["preprocessing"],

@@ -1,6 +1,7 @@
 """`train`: a dense network, from scratch or from weights, resumable to the epoch."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from compressor.commands.options import (
@@ -12,10 +13,13 @@ from compressor.commands.options import (
     choose_device,
 )
 from compressor.commands.sources import add_network, choose_preprocessing, load_test_images
-from compressor.data import load_images
+from compressor.data import ImageSet, load_images
 from compressor.dense import DenseTraining
 from compressor.errors import CompressorError
+from compressor.holdout import BEGAN_WITH, warning_of
 from compressor.networks import input_shape_of
+from compressor.networks.card import card_of
+from compressor.networks.weights import load_weights
 from compressor.training.recipe import TrainRecipe
 
 NAME = "train"
@@ -36,8 +40,11 @@ def run(options: argparse.Namespace) -> None:
     if options.network is None:
         raise CompressorError("--network: must be given")
     device, shape = choose_device(options), input_shape_of(options.network)
-    recipe = changed_training(TrainRecipe(augmentation=augmentation_of(shape[0])), options)
     images = load_images(options.data, "train", shape, progress=not options.quiet)
+    recipe = TrainRecipe(augmentation=augmentation_of(shape[0]))
+    if options.weights is not None:
+        recipe = _split_as_before(recipe, options.weights, images)
+    recipe = changed_training(recipe, options)
     training = DenseTraining(
         options.network,
         recipe,
@@ -50,5 +57,17 @@ def run(options: argparse.Namespace) -> None:
     card = training.run(
         images, lambda: load_test_images(options.data, shape, images.class_names, progress=not options.quiet)
     )
+    doubt = card.training.get(BEGAN_WITH, {}).get("holdout_doubt")
+    if doubt is not None:
+        print(warning_of(doubt))
     holdout, test = card.training["holdout_accuracy"], card.training["test_accuracy"]
     print(f"{training.result}: {card.network}, holdout {holdout:.2%}, test {test:.2%}")
+
+
+def _split_as_before(recipe: TrainRecipe, weights: Path, images: ImageSet) -> TrainRecipe:
+    """With the holdout that the weights' own training set aside, where it was of these pictures."""
+    card = card_of(load_weights(weights)[1], str(weights))
+    if card is None or card.training.get("data") != images.digest:
+        return recipe
+    before = card.training.get("recipe", {})
+    return dataclasses.replace(recipe, **{name: before[name] for name in ("holdout", "seed") if name in before})

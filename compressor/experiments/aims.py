@@ -1,13 +1,19 @@
 """What there is to reach by a method rather than in bytes: cost and accuracy against a published row."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from compressor.errors import RecipeError
 from compressor.experiments.targets import SLACK
+from compressor.networks import NETWORKS, build_network
+from compressor.pruning.masks import prunable_parameters
 
 Fields = Mapping[str, Any]  # of a record
+DECLARED_CLASSES = 10  # of every declared experiment's data
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,8 @@ class Aim:
         accuracy: the least of the decoded file, 0..1; None where `drop` says it.
         drop: the most below the dense network's, as a share (0.008 is 0.8 points).
         parameters_down, multiply_adds_down: the least shares of both that have gone from the network's structure.
-        weight_ratio: the least of the dense network's parameters over the non-zero weights.
+        weight_ratio: the least of the dense network's weights over the non-zero ones (biases and BatchNorm count in
+            neither, as in P-RM).
         file_ratio: the least of the dense fp32 state_dict over the file.
     """
 
@@ -76,14 +83,25 @@ class Aim:
 def costs_of(record: Fields) -> dict[str, float]:
     """What a bundle saves, by `Aim`'s names; those of which the record says nothing are missing."""
     found = {
-        "weight_ratio": record["parameters"] / max(1, record["nonzeros"]),
+        "weight_ratio": _dense_weights(record["architecture"], record["parameters"]) / max(1, record["nonzeros"]),
         "file_ratio": record["dense_bytes"] / record["bundle_bytes"],
     }
     if "parameters_left" in record:
         found["parameters_down"] = 1 - record["parameters_left"] / record["parameters"]
-    if "multiply_adds_of_structure" in record:
+    if {"multiply_adds_of_structure", "dense_multiply_adds"} <= record.keys():
         found["multiply_adds_down"] = 1 - record["multiply_adds_of_structure"] / record["dense_multiply_adds"]
     return found
+
+
+@functools.cache
+def _dense_weights(architecture: str, parameters: int) -> int:
+    """Weights among a network's parameters; all of them where it is not one of ours, or has other classes."""
+    if architecture not in NETWORKS:
+        return parameters
+    with torch.device("meta"):
+        network = build_network(architecture, DECLARED_CLASSES)
+    known = sum(parameter.numel() for parameter in network.parameters()) == parameters
+    return sum(weight.numel() for weight in prunable_parameters(network).values()) if known else parameters
 
 
 _PRUNING = {"gradual": ["weights"], "threshold": ["thresholds"]}

@@ -7,6 +7,7 @@ from typing import Any
 
 from compressor.citation import read_citation
 from compressor.errors import RecipeError
+from compressor.recipes import CompressRecipe
 
 Fields = Mapping[str, Any]  # of one record
 
@@ -17,9 +18,16 @@ def seeds_of(record: Fields, records: Sequence[Fields]) -> list[Fields]:
     return [other for other in records if other is record or _key(other) == mine]
 
 
+def declared_runs(recipe: CompressRecipe, records: Sequence[Fields]) -> list[Fields]:
+    """Those of a recipe, whatever their seed and the size of their holdout, which are the dense training's."""
+    names = ("seed", "holdout")
+    wanted = _without(names, dataclasses.asdict(recipe))
+    return [record for record in records if _without(names, _in_full(record.get("recipe"))) == wanted]
+
+
 def _key(record: Fields) -> tuple[Any, ...]:
     teachers = [teacher["sha256"] for teacher in record.get("teachers", [])]
-    recipe = _in_full(_without_seed(record.get("recipe")))
+    recipe = _in_full(_without(("seed",), record.get("recipe")))
     return (record["architecture"], record.get("data"), record.get("experiment"), recipe, teachers)
 
 
@@ -31,9 +39,9 @@ def _in_full(recipe: Any) -> Any:
         return recipe
 
 
-def _without_seed(value: Any) -> Any:
+def _without(names: Sequence[str], value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _without_seed(part) for name, part in value.items() if name != "seed"}
+        return {name: _without(names, part) for name, part in value.items() if name not in names}
     return value
 
 

@@ -10,7 +10,7 @@ from compressor.experiments.aims import Aim, costs_of, method_of
 from compressor.experiments.declared import EXPERIMENTS
 from compressor.experiments.experiment import Experiment
 from compressor.experiments.methods import METHODS
-from compressor.experiments.seeds import accuracy_of_all, largest_of, seeds_of, verdict
+from compressor.experiments.seeds import accuracy_of_all, declared_runs, largest_of, seeds_of, verdict
 from compressor.experiments.targets import ROWS, TIERS, Row, Target
 from compressor.markdown import kilobytes, table
 
@@ -107,9 +107,14 @@ def _nearest_by_aim(aim: Aim, records: Sequence[Fields]) -> list[str]:
 
 
 def _outcome(experiment: Experiment, records: Sequence[Fields]) -> list[str]:
-    """Seeds run of those declared, largest file, mean and spread of accuracy, and whether every run met the target."""
-    seeds = f"{len(records)} of {len(experiment.seeds)}"
+    """Seeds run of those declared, largest file, mean and spread of accuracy, and whether every run met the target.
+
+    Runs of what was declared under that name before are told of where there is none of what is declared now.
+    """
+    runs = declared_runs(experiment.compress, records)
+    seeds = f"{len(runs)} of {len(experiment.seeds)}"
     if not records:
         return [seeds, "", "", NOT_RUN]
-    size = kilobytes(largest_of(records))
-    return [seeds, size, accuracy_of_all(records), verdict(records, experiment.target.met_by)]
+    runs, note = (runs, "") if runs else (list(records), " (an earlier recipe)")
+    size, accuracy = kilobytes(largest_of(runs)), accuracy_of_all(runs)
+    return [seeds, size, accuracy, verdict(runs, experiment.target.met_by) + note]

@@ -160,7 +160,8 @@ def test_the_same_training_command_again_only_reports(folder: Path, capsys: pyte
 def test_another_recipe_in_the_same_folder_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = fails(capsys, *train_arguments(folder, "--momentum", "0.8"))
     assert line == (
-        f"{folder}/dense/train.safetensors: belongs to another recipe; remove it or give the same hyper-parameters"
+        f"{folder}/dense/train.json: stage 'train' was begun with another recipe, network or data; "
+        f"remove {folder}/dense/train.* or give another folder"
     )
 
 
@@ -168,7 +169,7 @@ def test_another_network_in_the_same_folder_is_refused_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = fails(capsys, *train_arguments(folder, "--network", "lenet300"))
-    assert line.startswith(f"{folder}/dense/train.safetensors: not a checkpoint of this network (")
+    assert line.startswith(f"{folder}/dense/train.json: stage 'train' was begun with another recipe, network or data;")
 
 
 def test_compressing_publishes_a_bundle_with_the_recipe_as_changed_on_the_command_line(folder: Path) -> None:

@@ -26,7 +26,7 @@ from compressor.publication import Publication
 from compressor.recipes import CompressRecipe
 from compressor.record import csrve_version
 from compressor.sharing.recipe import ShareRecipe
-from compressor.staged_run import CompressData
+from compressor.staged_run import CompressData, StagedRun
 from compressor.training.evaluation import normalise
 from compressor.training.files import load_tensors
 from compressor.training.lessons import Teaching
@@ -359,12 +359,16 @@ def test_another_coder_publishes_the_same_weights_of_the_stages_that_are_done(
     shutil.copytree(published.folder / "run", tmp_path / "run")
     other = dataclasses.replace(RECIPE, coder="arithmetic")
     store = Store.create(tmp_path / "store")
+    store.publish("tiny", published.stored.data)
     stored = compression(dense, tmp_path, CountedPictures(), recipe=other).publish(store, "tiny")
     before, bundle = decode_bundle(published.stored.data), decode_bundle(stored.data)
     assert same_tensors(bundle, before)
     assert stored.data == encode_bundle(bundle, "arithmetic") != encode_bundle(bundle, "huffman")
     assert read_citation(bundle.provenance["recipe"]) == other
     assert bundle.provenance["accuracy"] == before.provenance["accuracy"]
+    assert stored.version == 2
+    again = compression(dense, tmp_path, CountedPictures(), recipe=other).publish(store, "tiny")
+    assert again == stored, "which is published already"
 
 
 def test_test_pictures_of_other_classes_are_refused_and_nothing_is_published(
@@ -420,7 +424,8 @@ def test_the_accuracy_after_each_stage_is_said_unless_asked_not_to(
     assert capsys.readouterr().out == ""
     run = compression(dense, published.folder, no_test_pictures, progress=True)
     run.compress()
-    said = capsys.readouterr().out.splitlines()
+    warning, *said = capsys.readouterr().out.splitlines()
+    assert warning.startswith("holdout: nothing says what the network was trained on; ")
     names = ["dense", *STAGES, "decoded"]
     assert said == [f"{name.replace('decoded', 'decoded file')}: {run.accuracies[name]:.2%}" for name in names]
 
@@ -446,3 +451,17 @@ def test_lenet_300_by_two_rounds_of_thresholds_ends_in_the_same_accuracy_in_the_
     assert list(run.accuracies) == ["dense", "prune-1", "prune-2", "share", "centroids", "decoded"]
     assert 0.4 < bundle.sparsity < 0.9
     assert bundle.dense_bytes > 8 * len(stored.data)
+
+
+def test_a_holdout_that_the_network_may_have_learnt_is_warned_of(
+    dense: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = tiny_network()
+    network.load_state_dict(dense)
+    training = {"data": "the pictures", "recipe": {"seed": RECIPE.seed, "holdout": RECIPE.holdout}}
+    for name, said in (("the pictures", ""), ("others", "holdout: the network was trained on other pictures, or ")):
+        card = dataclasses.replace(TINY_CARD, training=training)
+        StagedRun(network, card, CompressData(TRAIN, HOLDOUT, lambda: TEST, name), RECIPE, tmp_path / name)
+        printed = capsys.readouterr().out
+        assert printed.startswith(said)
+        assert bool(printed) == bool(said)

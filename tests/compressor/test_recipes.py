@@ -10,7 +10,10 @@ from compressor.errors import RecipeError
 from compressor.layer_rules import resolve_rules
 from compressor.networks import build_network
 from compressor.pruning.masks import layer_of, prunable_parameters
+from compressor.pruning.recipe import PruneRecipe
+from compressor.quantization.recipe import QuantizeRecipe
 from compressor.recipes import CENTROIDS, RECIPES, RETRAIN, CompressRecipe, recipe_named
+from compressor.removal.recipe import RemoveRecipe
 from compressor.training.recipe import TrainRecipe
 
 NETWORK_OF = {"resnet20-65kb": "resnet20", "lenet300": "lenet300", "lenet5": "lenet5"}
@@ -108,3 +111,11 @@ def test_digits_are_never_flipped() -> None:
     for name in ("lenet300", "lenet5"):
         for training in (RECIPES[name].retrain, RECIPES[name].centroids):
             assert not training.augmentation.flip
+
+
+@pytest.mark.parametrize("method", ["binary", "twn", "ttq"])
+def test_training_after_removal_would_undo_two_or_three_values(method: str) -> None:
+    quantize, nothing = QuantizeRecipe(method), PruneRecipe(method="none")
+    CompressRecipe(nothing, quantize=quantize, remove=RemoveRecipe(epochs=0))
+    with pytest.raises(RecipeError, match="^quantize and remove: epochs = 2, must be 0: they train every value$"):
+        CompressRecipe(nothing, quantize=quantize, remove=RemoveRecipe(epochs=2))

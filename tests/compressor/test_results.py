@@ -36,8 +36,9 @@ LARGE: dict[str, Any] = {
     "parameters": 269_722,
     "nonzeros": 80_100,
     "sparsity": 0.7004,
-    "dense": {"test_accuracy": 0.9217},
-    "recipe": {"retrain": {"seed": 3}},
+    "dense": {"test_accuracy": 0.9217, "data": "ab", "recipe": {"holdout": 2000, "seed": 3}},
+    "recipe": {"retrain": {"seed": 3, "holdout": 2000}},
+    "data": {"train": "ab", "test": "cd"},
     "minutes": {"prune": 50.4, "share": 0.2},
     "command": "python -m compressor compress --name small-cifar10",
     "processor": "Some Processor",
@@ -213,3 +214,11 @@ def test_what_huffman_costs_is_told_where_the_record_has_it() -> None:
     assert "by coder" not in results_page([Record("small", LARGE)])
     other = known | {"recipe": known["recipe"] | {"coder": "arithmetic"}}
     assert "(-5.0%). This one has the arithmetic coder's." in results_page([Record("small", other)])
+
+
+def test_a_section_says_why_the_part_held_out_may_have_been_learnt() -> None:
+    doubt = "They may be too high: nothing says what the network was trained on."
+    assert doubt in results_page([Record("a", SMALL)])
+    assert "They may be too high" not in results_page([Record("b", LARGE)])
+    moved = LARGE | {"data": {"train": "ef", "test": "cd"}}
+    assert "may be too high: the network was trained on other pictures" in results_page([Record("c", moved)])

@@ -85,7 +85,7 @@ def test_other_inputs_are_refused_before_any_work_whether_the_stage_is_done_or_b
             folder.run_stage(stage, INPUTS | {"before": "cd34"}, network, work)
         assert str(caught.value) == (
             f"{tmp_path}/{stage}.json: stage '{stage}' was begun with another recipe, network or data; "
-            f"remove {tmp_path}/{stage}.* or give another --run"
+            f"remove {tmp_path}/{stage}.* or give another folder"
         )
     assert work.checkpoints == []
 

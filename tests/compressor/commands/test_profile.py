@@ -5,8 +5,9 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import torch
 
-from compressor.bundling import bundle_of
+from compressor.bundling import DenseSize, bundle_of
 from compressor.commands import profile
 from compressor.commands.profile import profile_network
 from compressor.errors import CompressorError
@@ -99,6 +100,22 @@ def test_a_bundle_is_profiled_dense_and_compressed(tmp_path: Path, capsys: pytes
     assert [row[6] for row in rows] == [f"{bundle.parameters:,}", f"{bundle.nonzeros:,}"]
     dense, sparse = (float(line.split()[-2]) for line in lines[5:7])
     assert sparse < dense
+
+
+def test_a_smaller_networks_parameters_and_bytes_are_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = tiny_network()
+    before = DenseSize.of(network)
+    network.conv2 = torch.nn.Conv2d(6, 4, 3, padding=1, bias=False)
+    network.bn2, network.linear = torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 3)
+    share_network(network, ShareRecipe((("*", 4),)), 0)
+    path = tmp_path / "smaller.csrve"
+    path.write_bytes(encode_bundle(bundle_of(network, TINY_CARD, dense_size=before)))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    line = profiled(capsys, str(path))[1].split()
+    assert line[-9] == "structure"
+    assert line[-2:] == [f"{parameters:,}", f"{4 * parameters / 1e6:.3f}"]
 
 
 @pytest.mark.parametrize("target", ["nothing", "weights.safetensors"])

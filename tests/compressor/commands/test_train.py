@@ -9,9 +9,9 @@ import torch
 
 from compressor.commands import train
 from compressor.commands.sources import load_test_images
-from compressor.errors import CompressorError
+from compressor.errors import CheckpointError, CompressorError
 from compressor.networks.card import load_network, save_network
-from compressor.training.files import load_tensors
+from compressor.training.files import load_tensors, save_tensors
 from compressor.training.trainer import Trainer
 from tests.compressor.blobs import TINY, TINY_CARD, draw, same_state, tiny_network, write_pictures
 
@@ -114,3 +114,38 @@ def test_the_network_must_be_named(data: Path, tmp_path: Path) -> None:
     options = argparse.Namespace(network=None)
     with pytest.raises(CompressorError, match="^--network: must be given$"):
         train.run(options)
+
+
+def test_a_folder_goes_on_with_nothing_but_what_it_was_begun_with(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "run")
+    others = tmp_path / "others"
+    write_pictures(others, draw(60, 3), "train")
+    write_pictures(others, draw(24, 4), "test")
+    weights = tmp_path / "weights.safetensors"
+    save_network(weights, tiny_network(), TINY_CARD)
+    before = (tmp_path / "run" / "network.safetensors").read_bytes()
+    for place, more in ((others, ()), (data, ("--weights", str(weights))), (data, ("--mean", "0.1", "--std", "0.9"))):
+        with pytest.raises(CheckpointError, match="stage 'train' was begun with another recipe, network or data; "):
+            run(place, tmp_path / "run", *more)
+    assert (tmp_path / "run" / "network.safetensors").read_bytes() == before
+    assert run(data, tmp_path / "run")
+
+
+def test_what_weights_were_not_trained_on_stays_set_aside(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = run(data, tmp_path / "first", "--seed", "7")
+    weights = ("--weights", str(tmp_path / "first" / "network.safetensors"))
+    second = run(data, tmp_path / "second", *weights)
+    assert "began_with" not in first
+    assert (second["recipe"]["seed"], second["recipe"]["holdout"]) == (7, 12)
+    assert second["began_with"] == {"file": weights[1], "holdout_doubt": None}
+    capsys.readouterr()
+    third = run(data, tmp_path / "third", *weights, "--seed", "5")
+    doubt = "the network's training set 12 pictures aside by seed 7, and now there are 12 by seed 5"
+    assert third["began_with"]["holdout_doubt"] == doubt
+    assert capsys.readouterr().out.splitlines()[-2] == f"holdout: {doubt}; accuracies on it may be too high"
+    foreign = tmp_path / "foreign.safetensors"
+    save_tensors(foreign, dict(tiny_network().state_dict()), {})
+    fourth = run(data, tmp_path / "fourth", "--weights", str(foreign))
+    assert fourth["began_with"]["holdout_doubt"] == "nothing says what the network was trained on"

@@ -48,6 +48,19 @@ def test_what_a_record_does_not_say_is_not_met() -> None:
     assert not Aim(parameters_down=0.1).met_by(old)
 
 
+def test_weights_are_counted_against_weights() -> None:
+    of_lenet5 = record(architecture="lenet5", parameters=431_080, nonzeros=4_305)
+    assert costs_of(of_lenet5)["weight_ratio"] == 100.0, "430,500 of the parameters; the others are biases"
+    assert costs_of(record(architecture="their:network", nonzeros=270))["weight_ratio"] == 1000.0
+
+
+def test_a_record_without_the_dense_networks_operations_has_no_share_of_them() -> None:
+    old = record()
+    del old["dense_multiply_adds"]
+    assert "multiply_adds_down" not in costs_of(old)
+    assert not Aim(multiply_adds_down=0.1).met_by(old)
+
+
 def test_an_aim_reads_as_a_sentence_would() -> None:
     aim = Aim(drop=0.008, parameters_down=0.4275, multiply_adds_down=0.416)
     assert str(aim) == "parameters -42.8%, operations -41.6%, drop at most 0.8"

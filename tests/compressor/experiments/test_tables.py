@@ -1,7 +1,10 @@
+import dataclasses
+import json
 from typing import Any
 
 from compressor.experiments import EXPERIMENTS, ROWS
 from compressor.experiments.tables import experiments_table, methods_table, targets_table
+from compressor.recipes import CompressRecipe
 
 
 def record(name: str, size: int, accuracy: float, architecture: str = "resnet20", **more: Any) -> dict[str, Any]:
@@ -69,10 +72,28 @@ def test_a_method_shows_its_own_runs_and_no_other_experiments() -> None:
     assert row(unnamed, "`lenet5-l1`")[-1] == "**met**, `by-hand-seed0`"
 
 
+def in_json(recipe: CompressRecipe, seed: int) -> Any:
+    """As a record has it: of a seed, with the holdout of the dense network."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe.with_both(seed=seed, holdout=1234))))
+
+
+def test_runs_of_what_an_experiment_was_before_are_told_of_only_where_there_are_no_others() -> None:
+    name = "resnet20-must"
+    declared = EXPERIMENTS[name].compress
+    before = dataclasses.replace(declared, scale_bits=16)
+    old = record("old", 61_000, 0.93, experiment=name, recipe=in_json(before, 0))
+    new = record("new", 60_000, 0.92, experiment=name, recipe=in_json(declared, 1))
+    target = "must: 65 kB at 92.0%"
+    alone = [target, "0 of 3", "61.0 kB", "93.00%", "**met** (an earlier recipe)"]
+    assert row(experiments_table([old]), f"`{name}`") == alone
+    assert row(experiments_table([old, new]), f"`{name}`") == [target, "1 of 3", "60.0 kB", "92.00%", "**met**"]
+
+
 def test_an_experiment_shows_its_seeds_its_mean_and_whether_all_of_them_meet_the_target() -> None:
     name = "resnet20-must"
+    declared = EXPERIMENTS[name].compress
     seeds = [
-        record(f"{name}-seed{seed}", 60_000 + seed, accuracy, experiment=name)
+        record(f"{name}-seed{seed}", 60_000 + seed, accuracy, experiment=name, recipe=in_json(declared, seed))
         for seed, accuracy in enumerate((0.920, 0.922, 0.918))
     ]
     table = experiments_table(seeds)
