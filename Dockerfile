@@ -1,5 +1,7 @@
 # docker build --tag csrve . && docker run --rm --read-only --publish 8000:8000 csrve
-# Another store: --volume "$PWD/models:/store:ro". It holds what serving needs, and no machine-learning framework.
+# Another store: docker run --volume "$PWD/models:/store:ro" ... csrve --default-model NAME. What follows the image's name
+# takes the place of CMD; variables (--env CSRVE_STORE=...) go before it. It holds what serving needs, and no
+# machine-learning framework.
 
 FROM python:3.11-slim AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
@@ -13,7 +15,9 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
 
 FROM python:3.11-slim
 ENV PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    CSRVE_HOST=0.0.0.0 \
+    CSRVE_STORE=/store
 COPY --from=build /installed /usr/local
 COPY store/ /store/
 WORKDIR /tmp
@@ -22,4 +26,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 ENTRYPOINT ["python", "-m", "service"]
-CMD ["--host", "0.0.0.0", "--store", "/store", "--default-model", "resnet20-cifar10"]
+CMD ["--default-model", "resnet20-cifar10"]

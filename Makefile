@@ -8,7 +8,8 @@
 # make results-check  decode every bundle of the store, and measure it anew where CSRVE_DATA names a folder with cifar10
 #
 # On the command line: HOST, PORT, STORE and DEFAULT_MODEL (which answers where a request names none) of `serve`; PYTHON
-# that makes .venv; TESTS for some of the tests only; BENCH for the JSON file of `bench`, the page lying beside it.
+# that makes .venv; TESTS for some of the tests only; BENCH for the JSON file of `bench`, the page lying beside it;
+# BENTOML_PYTHON, the interpreter of an environment with BentoML, which pins other versions than ours, for `bench-serve`.
 
 PYTHON := python3
 HOST := 127.0.0.1
@@ -44,7 +45,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python -m service bench --render $(BENCH) > $(BENCH:.json=.md)
 
 bench-serve: $(VENV)/.bench
-	$(VENV)/bin/python -m service bench-serve --overload --json $(BENCH_SERVE)
+	$(VENV)/bin/python -m service bench-serve --overload$(BENTOML_PYTHON:%= --bentoml-python %) --json $(BENCH_SERVE)
 	$(VENV)/bin/python -m service bench-serve --render $(BENCH_SERVE) > $(BENCH_SERVE:.json=.md)
 
 results-check: $(VENV)/.dev

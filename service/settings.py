@@ -175,7 +175,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m service",
         description="Serve the bundles of a store over HTTP.",
-        epilog="Each flag can also be given as a variable: --max-batch as CSRVE_MAX_BATCH.",
+        epilog="Each flag can also be given as a variable: --max-batch as CSRVE_MAX_BATCH. "
+        "To measure instead of serving: python -m service bench --help (engines), bench-serve --help (whole services).",
         allow_abbrev=False,
     )
     for option in fields(Settings):

@@ -1,5 +1,6 @@
 """The manifests of deploy/ against Kubernetes' published schemas, and the flags, routes and image that there are."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from model_store.store import Store
 from service.app import build_app
 from service.settings import Settings, read_settings
 
@@ -97,11 +99,40 @@ def test_labels_ports_and_names_of_the_objects_meet(kubernetes: dict[str, Any]) 
     assert scaled == {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment["metadata"]["name"]}
 
 
+def image_variables() -> dict[str, str]:
+    """Of csrve, that the image sets."""
+    return dict(re.findall(r"^    (CSRVE_\w+)=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+
+
+def test_the_image_serves_its_own_store_to_all_and_another_where_it_is_told_to() -> None:
+    (command,) = re.findall(r"^CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    settings = read_settings(json.loads(command), image_variables())
+    assert (str(settings.store), settings.host, settings.port) == ("/store", "0.0.0.0", 8000)
+    assert settings.default_model in Store(ROOT / "store").models()
+    told = read_settings(["--default-model", "mine"], image_variables() | {"CSRVE_STORE": "s3://bucket/models"})
+    assert (str(told.store), told.host, told.default_model) == ("s3://bucket/models", "0.0.0.0", "mine")
+
+
+def test_what_models_may_take_leaves_room_in_the_container(kubernetes: dict[str, Any], runtime: dict[str, Any]) -> None:
+    (kserve,) = runtime["spec"]["containers"]
+    container = container_of(kubernetes)
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    for limits, settings in (
+        (container["resources"]["limits"], read_settings(container["args"], environment)),
+        (kserve["resources"]["limits"], read_settings(kserve["args"], {})),
+    ):
+        (mebibytes,) = re.findall(r"^(\d+)Mi$", limits["memory"])
+        assert settings.max_resident_bytes <= int(mebibytes) << 19, "half of it"
+
+
 def test_the_deployments_variables_are_settings_that_are_accepted(kubernetes: dict[str, Any]) -> None:
     container = container_of(kubernetes)
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
     assert environment.keys() <= {f"CSRVE_{option.name.upper()}" for option in fields(Settings)}
-    settings = read_settings([], environment)
+    settings = read_settings(container["args"], image_variables() | environment)
+    assert str(settings.store) == environment["CSRVE_STORE"], "no flag of the image's is in a variable's way"
+    assert settings.host == environment["CSRVE_HOST"]
+    assert settings.default_model in Store(ROOT / "store").models()
     assert [port["containerPort"] for port in container["ports"]] == [settings.port]
     pod = kubernetes["Deployment"]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > settings.drain_delay_s + settings.grace_s

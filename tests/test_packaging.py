@@ -211,6 +211,9 @@ def test_make_bench_serve_measures_services_overload_too_and_makes_the_page() ->
     assert "-m service bench-serve --overload --json elsewhere/found.json\n" in said
     assert "-m service bench-serve --render elsewhere/found.json > elsewhere/found.md\n" in said
     assert " --json docs/serving-benchmarks.json\n" in make_says("bench-serve")
+    assert " --overload --bentoml-python bento/bin/python --json " in make_says(
+        "bench-serve", "BENTOML_PYTHON=bento/bin/python"
+    )
 
 
 def test_ci_runs_what_people_run() -> None:

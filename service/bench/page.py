@@ -14,13 +14,15 @@ longer than a turn for one run warm up in the first round only). *torch-compile*
 
 - *median*, *quartiles*: of all runs of a whole batch; half of the runs lie between the quartiles.
 - *ratio*: the best dense runtime's median over this engine's, for the same network, threads and batch. The best dense
-  runtime is the fastest of torch, onnxruntime and OpenVINO whose logits agree.
+  runtime is the fastest of those that were measured (torch, torch-compile, onnxruntime, OpenVINO) and agree.
 - *FMA peak*: the multiply-adds that non-zero weights need, each weight once for every output pixel, as a share of what
   the processor's registers can do. Work an engine does beyond that, on zeros or on padding, is not counted.
 - An engine that *disagrees* has logits further from the numpy engine's than the tolerance; its times do not count.
 - *ready*: from the file, which the system has cached, to a network that can run. For a bundle that is reading,
   verifying and decoding, and compiling a plan; for torch, safetensors into a module that is made before the clock
   starts.
+"""
+SYMBOLS = """
 - *symbols*: of all Huffman streams of a bundle, gaps and values; the time is that of decoding them in our own engine's
   process, with the tables made from code lengths.
 """
@@ -46,7 +48,8 @@ def render_text(report: Report) -> str:
 
 def render_page(report: Report) -> str:
     """All of the Markdown page."""
-    blocks = [HEAD.strip(), _list(_conditions(report)), f"    {report.conditions.command}"]
+    head = (HEAD.strip() + SYMBOLS.rstrip()) if report.decoders else HEAD.strip()
+    blocks = [head, _list(_conditions(report)), f"    {report.conditions.command}"]
     blocks += ["## Summary", _markdown(summary_table(report)), _markdown(subjects_table(report))]
     if report.decoders:
         blocks.append(_markdown(decoders_table(report)))

@@ -46,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m service bench-serve",
-        description="Requests a second, latency, memory and start of csrve beside FastAPI with torch.",
+        description="Requests a second, latency, memory and start of csrve beside other services.",
         allow_abbrev=False,
     )
     default = Path("store/resnet20-cifar10/1.csrve")
