@@ -57,8 +57,9 @@ def _check_port(settings: Settings) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
-        raise SettingsError(f"{settings.host}:{settings.port}: {error.strerror}, cannot listen there") from None
+    except (OSError, UnicodeError) as error:  # the latter: no host's name at all
+        reason = error.strerror if isinstance(error, OSError) else "not a host's name"
+        raise SettingsError(f"{settings.host}:{settings.port}: {reason}, cannot listen there") from None
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ from service.splits import Split
 class Answers:
     """Answers requests, whatever protocol they came by. Used from one event loop."""
 
-    def __init__(self, models: Models, queue: InferenceQueue, comparisons: Comparisons) -> None:
+    def __init__(self, models: Models, queue: InferenceQueue, comparisons: Comparisons, patience_s: float) -> None:
+        """Args: `patience_s` is how long a canary's candidate may take, before the model asked for answers instead."""
         self._models = models
+        self._patience_s = patience_s
         self._queue = queue
         self._comparisons = comparisons
 
@@ -35,14 +37,16 @@ class Answers:
             RequestError: as `classify`.
         """
         canary = self._comparisons.chosen("canary", model.name, selector, record.request_id)
-        split = canary or self._comparisons.chosen("shadow", model.name, selector, record.request_id)
         answer = await self._candidates_answer(canary, model, read) if canary else None
         if canary:
             record.entry["canary"] = "answered" if answer else "fell back"
-        if answer is None:
-            answer = await self.classify(model, read)
-        if split is not None and (canary is None or answer.model is not model):
-            self._comparisons.compare(split, answer, read)
+        if canary and answer:
+            self._comparisons.compare(canary, answer, read)
+            return answer
+        answer = await self.classify(model, read)
+        shadow = self._comparisons.chosen("shadow", model.name, selector, record.request_id)
+        if shadow:
+            self._comparisons.compare(shadow, answer, read)
         return answer
 
     async def classify(self, model: LoadedModel, read: Read) -> Answer:
@@ -71,10 +75,11 @@ class Answers:
     async def _candidates_answer(self, canary: Split, asked: LoadedModel, read: Read) -> Answer | None:
         """The candidate's answer; None where it is the candidate's fault that there is none."""
         try:
-            candidate = await self._models.find(canary.candidate.name, canary.candidate.selector)
-            with self._models.used(candidate):
-                return await self._try(candidate, asked, read)
-        except (ModelNotServed, ModelUnavailable, InferenceFailed, Overloaded):
+            async with asyncio.timeout(self._patience_s):
+                candidate = await self._models.find(canary.candidate.name, canary.candidate.selector)
+                with self._models.used(candidate):
+                    return await self._try(candidate, asked, read)
+        except (ModelNotServed, ModelUnavailable, InferenceFailed, Overloaded, TimeoutError):
             self._comparisons.count_fallback(canary)
             return None
 

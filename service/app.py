@@ -126,7 +126,7 @@ def _build_parts(settings: Settings, tracing: "Tracing | None") -> Application:
     comparisons = Comparisons(
         settings.splits(), models, queue, metrics.comparisons, settings.max_batch, settings.deadline_s
     )
-    answers = Answers(models, queue, comparisons)
+    answers = Answers(models, queue, comparisons, settings.deadline_s / 2)
     predictor = Predictor(settings, models, queue, answers, lifecycle)
     metrics.requests.watch(lambda: queue.depth, lambda: predictor.in_flight, lambda: lifecycle.status == "ok")
     backend = Backend(settings, store, models, answers, predictor)

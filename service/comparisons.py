@@ -95,7 +95,7 @@ class Comparisons:
         """
         series = self._series[split]
         if len(self._tasks) >= self._limit or self._queue.depth >= self._limit:
-            series.results["dropped"].inc()
+            series.results["dropped"].inc(len(answer.pictures))
             return
         task = asyncio.create_task(self._compare(split, series, answer, read))
         self._tasks.add(task)
@@ -116,11 +116,11 @@ class Comparisons:
             async with asyncio.timeout(self._deadline_s):
                 copy = await self._copy(other, answer, read)
         except (Overloaded, Draining, TimeoutError):
-            series.results["dropped"].inc()
+            series.results["dropped"].inc(len(answer.pictures))
         except RequestError:
-            series.results["failed"].inc()
+            series.results["failed"].inc(len(answer.pictures))
         except Exception as error:  # nobody waits for this task: the log is where its failure is told
-            series.results["failed"].inc()
+            series.results["failed"].inc(len(answer.pictures))
             log("crash", {"during": "a comparison", "split": str(split)}, logging.ERROR, error)
         else:
             for one, another in zip(copy.labels, answer.labels, strict=True):

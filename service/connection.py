@@ -10,6 +10,7 @@ import h11
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from service.correlation import request_id_of
 from service.problems import render_problem
 
 
@@ -19,12 +20,18 @@ class _Connection(h11.Connection):
     def __init__(self, max_header_bytes: int) -> None:
         super().__init__(h11.SERVER, max_header_bytes)
         self._max_header_bytes = max_header_bytes
+        self.asked_for_head = False  # by the request that is being read or answered: its answer has no body
 
     def next_event(self) -> Any:
         event = super().next_event()
         if type(event) is h11.Request:
+            self.asked_for_head = event.method == b"HEAD"
             self._check(event)
         return event
+
+    def start_next_cycle(self) -> None:
+        self.asked_for_head = False
+        super().start_next_cycle()
 
     def _check(self, request: h11.Request) -> None:
         names = set()
@@ -52,6 +59,7 @@ class Protocol(H11Protocol):
         count_cut: told where a client was cut off, by one of `service.metrics.requests.CUTS`.
     """
 
+    conn: _Connection
     head_timeout_s = 10.0
     body_timeout_s = 30.0
     max_header_bytes = 16_384
@@ -89,11 +97,13 @@ class Protocol(H11Protocol):
         """Answer what is not HTTP in the one shape of errors, unless an answer is on its way already; then close."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             error = sys.exception()  # uvicorn calls this where it handles h11's
-            problem = _refusal(error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400)
-            headers = [*problem.raw_headers, (b"connection", b"close")]
+            request_id = request_id_of("")
+            status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+            problem = _refusal(status, request_id)
+            headers = [*problem.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
             reason = HTTPStatus(problem.status_code).phrase.encode()
             events: list[Any] = [h11.Response(status_code=problem.status_code, headers=headers, reason=reason)]
-            events += [h11.Data(data=bytes(problem.body)), h11.EndOfMessage()]
+            events += [h11.Data(data=b"" if self.conn.asked_for_head else bytes(problem.body)), h11.EndOfMessage()]
             for event in events:
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
@@ -132,7 +142,7 @@ class Protocol(H11Protocol):
         self.transport.abort()
 
 
-def _refusal(status: int) -> Response:
+def _refusal(status: int, request_id: str) -> Response:
     if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        return render_problem(status, "headers_too_large", "The request's line and headers are too long.", "")
-    return render_problem(status, "bad_request", "The request is not valid HTTP.", "")
+        return render_problem(status, "headers_too_large", "The request's line and headers are too long.", request_id)
+    return render_problem(status, "bad_request", "The request is not valid HTTP.", request_id)

@@ -71,6 +71,10 @@ class RequestError(ServiceError):
     code: ClassVar[str] = "internal_error"
     retry_after_s: int | None = None
 
+    def forget(self) -> None:
+        """Let go of where this was raised: frames hold the request's body, as long as this is held."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+
 
 class UndecodablePicture(RequestError):
     """The body says it is a picture, but it cannot be decoded."""

@@ -9,16 +9,15 @@ size by bilinear resampling (which averages when it shrinks; proportions are not
 import io
 import struct
 import warnings
-import zlib
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from model_store.preprocessing import Preprocessing
 from service.engine.plan import Array
-from service.errors import TooManyPixels, UndecodablePicture, UnsupportedUpload
+from service.errors import RequestError, TooManyPixels, UndecodablePicture, UnsupportedUpload
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_JPEG_SCANS = 100  # a progressive JPEG has about ten; each one more costs a pass over the whole picture
@@ -26,10 +25,21 @@ MAX_JPEG_SCANS = 100  # a progressive JPEG has about ten; each one more costs a 
 SMALL_BYTES = 8192
 _SMALL_PIXELS = 64 * 64
 _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+# Chunks of a plain PNG, which cost no more than their bytes: compressed text and profiles inflate.
+_PLAIN_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME"))
+_MOST_CHUNKS = 16
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error)
-"""What Pillow raises on bytes that are no sound picture; its metadata readers raise more kinds than its decoders."""
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def limit_pixels(max_pixels: int) -> None:
@@ -39,14 +49,26 @@ def limit_pixels(max_pixels: int) -> None:
 
 
 def is_small(data: bytes) -> bool:
-    """Whether a picture is decoded sooner than a thread is woken: a PNG of few bytes and, by its header, few pixels.
+    """Whether a picture is decoded sooner than a thread is woken: a plain PNG of few bytes and, by its header, pixels.
 
-    Both, so that a few bytes which inflate to many pixels are not small.
+    All of it, so that a few bytes which inflate to many pixels, or to much text, are not small.
     """
     if len(data) > SMALL_BYTES or not data.startswith(_PNG_START) or len(data) < len(_PNG_START) + 8:
         return False
     width, height = struct.unpack_from(">II", data, len(_PNG_START))
-    return bool(0 < width * height <= _SMALL_PIXELS)
+    return 0 < width * height <= _SMALL_PIXELS and _is_plain(data)
+
+
+def _is_plain(data: bytes) -> bool:
+    at = len(_PNG_START) - 8
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > len(data):
+            return True
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind not in _PLAIN_CHUNKS:
+            return False
+        at += 12 + length
+    return False
 
 
 def read_picture(data: bytes, preprocessing: Preprocessing, max_pixels: int) -> Array:
@@ -66,7 +88,9 @@ def read_picture(data: bytes, preprocessing: Preprocessing, max_pixels: int) -> 
         if _looks_supported(data):
             raise UndecodablePicture("The picture's header is damaged.") from None
         raise UnsupportedUpload("The body is not a PNG, JPEG or WebP picture.") from None
-    except _DAMAGED:
+    except (RequestError, MemoryError):
+        raise
+    except Exception:  # Pillow's readers raise many kinds on bytes that are no sound picture, those of metadata any
         raise UndecodablePicture("The picture is damaged or cut short.") from None
     return normalise(_fit(upright, preprocessing), preprocessing)
 
@@ -92,7 +116,8 @@ def _upright(picture: Image.Image) -> Image.Image:
     """Decoded, turned, in 8 bits a channel."""
     picture.load()
     if picture.info or picture.format != "PNG":  # a PNG that says nothing of itself says nothing of its orientation
-        ImageOps.exif_transpose(picture, in_place=True)
+        turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+        picture = picture if turn is None else picture.transpose(turn)
     if picture.mode.startswith("I"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.has_transparency_data:

@@ -107,7 +107,8 @@ def _problem(record: RequestRecord, status: int, code: str, detail: str, headers
 
 async def _answer_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    if isinstance(error, Overloaded):  # it holds no place any more
+    if isinstance(error, Overloaded):  # it holds no place any more, and must hold no body either
+        error.forget()
         await request.app.state.application.refusals.turn()
     return problem_of(error, record_of(request))
 

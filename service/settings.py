@@ -154,7 +154,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     for name, kind in types.items():
         variable = f"CSRVE_{name.upper()}"
         text = given[name] if given[name] is not None else environment.get(variable)
-        if text is not None:
+        if text is not None and (text or name != "store"):
             values[name] = _parse(name, kind, text)
     if "store" not in values:
         raise SettingsError("store missing: give --store DIR or CSRVE_STORE")

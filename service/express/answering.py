@@ -59,7 +59,7 @@ class Express:
             answering.refuse(error, parts.refusals.follow)
         except Draining as error:
             answering.refuse(error, asyncio.get_running_loop().call_soon)
-        except (RequestError, MemoryError):  # the picture's fault, or no room for it: the long way says so
+        except Exception:  # the picture's fault, no room for it, or ours: the long way says so
             answering.leave()
             return None
         return answering
@@ -118,6 +118,7 @@ class Answering:
         """Answer with a problem, when `follow` says, which is once the connection knows of this request. Until then
         it takes no one's place."""
         self._give_back()
+        error.forget()
         follow(partial(self._fail, error))
 
     def expire(self) -> None:

@@ -14,6 +14,7 @@ def _codes(kind: type[RequestError]) -> list[str]:
     return [kind.code, *(code for below in kind.__subclasses__() for code in _codes(below))]
 
 
+NOT_SUPPORTED = 501  # what a client asks for, and no failure of ours
 CUTS = ("head", "body", "answer")
 REASONS = (*_codes(RequestError), "method_not_allowed", "other")
 
@@ -63,7 +64,7 @@ class RequestMetrics:
         elif status in (503, 504):
             outcome = "overloaded"
         else:
-            outcome = "failed" if status >= 500 else "rejected"
+            outcome = "failed" if status >= 500 and status != NOT_SUPPORTED else "rejected"
         self._answered.labels(protocol, outcome).inc()
         if status != 200:
             self._rejected.labels(reason if reason in REASONS else "other").inc()

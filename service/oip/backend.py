@@ -55,12 +55,13 @@ class Backend:
 
     @property
     def max_pictures(self) -> int:
-        """Most pictures of one request: what one run of the engine takes."""
-        return self.settings.max_batch
+        """Most pictures of one request: what one run of the engine takes, and what may wait for it."""
+        return min(self.settings.max_batch, self.settings.queue_limit)
 
     async def find(self, name: str, version: Selector) -> LoadedModel:
-        """A model's version, the latest by default. Raises as `Models.find` does."""
-        return await self._models.find(name, version)
+        """A model's version, the latest by default. Raises as `Models.find` does, and DeadlinePassed."""
+        async with self.deadline():
+            return await self._models.find(name, version)
 
     def used(self, model: LoadedModel) -> AbstractContextManager[None]:
         """Keep what was found in memory. Enter this before anything else is awaited."""
@@ -82,7 +83,8 @@ class Backend:
             ModelUnavailable: the store cannot be read.
         """
         try:
-            return await self.in_thread(self._store.versions, name)
+            async with self.deadline():
+                return await asyncio.to_thread(self._store.versions, name)  # no thread that a prediction needs
         except (InvalidName, ModelNotFound):
             raise ModelNotServed("The store has no such model or version.") from None
         except StoreUnavailable:
@@ -96,7 +98,8 @@ class Backend:
         """
         loaded = {(model.name, model.version) for model in self._models.all()}
         try:
-            stored = await self.in_thread(self._list)
+            async with self.deadline():
+                stored = await asyncio.to_thread(self._list)  # no thread that a prediction needs
         except StoreUnavailable:
             raise ModelUnavailable("The store cannot be read at the moment.") from None
         return [IndexEntry(*key, "" if key in loaded else "not in memory") for key in stored]
@@ -139,9 +142,17 @@ class Backend:
     async def in_thread(
         self, function: Callable[_Parameters, _Result], *arguments: _Parameters.args, **options: _Parameters.kwargs
     ) -> _Result:
-        """Call a function that computes, on one of as many threads as the settings allow."""
+        """Call a function that computes, on one of as many threads as the settings allow.
+
+        Raises:
+            MemoryError: there is none for one more thread.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: function(*arguments, **options))
+        try:
+            computing = loop.run_in_executor(self._threads, lambda: function(*arguments, **options))
+        except RuntimeError as error:
+            raise MemoryError(str(error)) from None
+        return await computing
 
     async def answer(self, model: LoadedModel, selector: Selector, record: RequestRecord, read: Read) -> Answer:
         """The answer to all pictures of a request, by the model or its canary. Raises as `Answers.give` does."""

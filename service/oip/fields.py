@@ -42,9 +42,10 @@ def as_flag(value: object, place: str) -> bool:
 
 
 def parameters_of(document: dict[str, object], place: str) -> dict[str, object]:
-    """The member `parameters`, empty where there is none: strings, numbers and flags."""
+    """The member `parameters`, empty where there is none: strings, numbers and flags; without what is null."""
     given = document.get("parameters")
     parameters = {} if given is None else as_object(given, place)
+    parameters = {name: value for name, value in parameters.items() if value is not None}
     for name, value in parameters.items():
         if not isinstance(value, str | int | float):
             _refuse(f"{place}[{show(name)}]", value, "a string, a number, true or false")

@@ -25,6 +25,11 @@ FRAMING = {  # request -> the status of the one answer
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         400,
     ),
+    "length and chunks of what has no body": (
+        b"HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
+    ),
+    "a HEAD of 64 kB": (b"HEAD / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 65_536 + b"\r\n\r\n", 431),
     "an unknown transfer encoding": (b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
     "chunked twice": (
         b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -108,8 +113,13 @@ def test_v5_v6_what_is_framed_otherwise_than_http_says_gets_one_problem_and_the_
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 %d " % status), head
         assert b"application/problem+json" in head
+        if data.startswith(b"HEAD "):
+            assert (body, b"Connection: close" in head or b"connection: close" in head) == (b"", True)
+            assert predicts(service)
+            return
         problem = json.loads(body)
         assert (problem["status"], problem["code"] == "headers_too_large") == (status, status == 431)
+        assert problem["request_id"].encode() in head
         assert not LEAK.search(body.decode())
     else:
         assert status == 431

@@ -1,5 +1,6 @@
 """Canaries answer, and shadows see, requests of every protocol: forms, JSON, and the Open Inference Protocol."""
 
+import asyncio
 import base64
 import json
 import time
@@ -13,7 +14,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from model_store.references import Selector
 from service.app import build_app
+from service.models import LoadedModel, Models
 from service.settings import Settings
 from tests.service.drawings import form, png
 from tests.service.test_comparisons import comparing, results, value
@@ -92,6 +95,34 @@ def test_a_tensor_that_only_the_model_asked_for_can_read_is_answered_by_it(compa
     with TestClient(app) as client:
         assert name_of(normalised(client)) == "small"
         assert name_of(images(client)) == "other"  # encoded pictures any model can read
+    assert value(app, "csrve_canary_fallbacks_total{") == 1
+
+
+def test_what_a_canary_could_not_answer_the_shadow_sees(comparing: Settings) -> None:
+    app = build_app(replace(comparing, canary="small=other@1", shadow="small=large:1@1"))
+    with TestClient(app) as client:
+        assert name_of(normalised(client)) == "small"
+        settle(app, 1)
+    assert value(app, "csrve_canary_fallbacks_total{") == 1
+    assert results(app) == {"agree": 1}
+
+
+def test_a_candidate_that_takes_too_long_falls_back_in_time(
+    comparing: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = build_app(replace(comparing, canary="small=large@1", deadline_s=2.0))
+    find, asked_for = Models.find, []
+
+    async def hanging(models: Models, name: str, selector: Selector = None) -> LoadedModel:
+        asked_for.append(name)
+        if name == "large":
+            await asyncio.sleep(60)
+        return await find(models, name, selector)
+
+    with TestClient(app) as client:
+        monkeypatch.setattr(Models, "find", hanging)
+        assert name_of(formed(client)) == "small"
+    assert asked_for == ["", "large"], "the default, which is small"
     assert value(app, "csrve_canary_fallbacks_total{") == 1
 
 

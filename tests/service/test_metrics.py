@@ -36,6 +36,7 @@ def test_every_metric_of_ours_has_the_prefix() -> None:
         (404, "model_not_found", "rejected"),
         (413, "body_too_large", "rejected"),
         (500, "inference_failed", "failed"),
+        (501, "not_supported", "rejected"),
         (503, "overloaded", "overloaded"),
         (504, "deadline_passed", "overloaded"),
     ],

@@ -3,10 +3,14 @@ import io
 import struct
 import time
 import tracemalloc
+import warnings
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from model_store.preprocessing import Preprocessing
@@ -124,6 +128,68 @@ def test_metadata_of_garbage_costs_nothing_or_the_picture() -> None:
     for options in ({"icc_profile": b"garbage" * 9}, {"exif": b"Exif\0\0garbage" * 9}):
         with contextlib.suppress(UndecodablePicture):
             assert read(encode(draw(), "JPEG", **options)).shape == (3, 8, 8)
+
+
+def exif_of(*tags: tuple[int, int, int, bytes], order: str = ">") -> bytes:
+    """Of tags (number, type, count, four bytes of value), rightly or not."""
+    head = b"MM\0*" if order == ">" else b"II*\0"
+    entries = b"".join(struct.pack(f"{order}HHI", *tag[:3]) + tag[3] for tag in tags)
+    return head + struct.pack(f"{order}IH", 8, len(tags)) + entries + bytes(4)
+
+
+def png_with(kind: bytes, content: bytes, side: int = 8) -> bytes:
+    """A picture of `draw` with one more chunk behind its header."""
+    data = png(side, side)
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return data[:33] + chunk + data[33:]
+
+
+def test_metadata_that_pillow_cannot_write_again_does_not_keep_a_picture_from_being_turned() -> None:
+    maker, turn = (0x10F, 11, 1, struct.pack(">f", 1.5)), (0x112, 3, 1, struct.pack(">HH", 2, 0))
+    found = pixels_of(read(png_with(b"eXIf", exif_of(maker, turn))))
+    np.testing.assert_array_equal(found, np.asarray(draw(8, 8))[:, ::-1])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0x112, 0x10F, 0x8769, 0x8825, 0x927C, 0x111, 0x117, 0x201, 0x202, 0xA005]),
+            st.integers(0, 13),
+            st.sampled_from([0, 1, 2, 4, 100, 2**31]),
+            st.binary(min_size=4, max_size=4),
+        ),
+        max_size=5,
+    ),
+    st.sampled_from("<>"),
+    st.sampled_from([1, 2, 3, 6, 8]),
+)
+def test_metadata_of_any_shape_costs_nothing_or_the_picture(
+    tags: list[tuple[int, int, int, bytes]], order: str, orientation: int
+) -> None:
+    turn = (0x112, 3, 1, struct.pack(f"{order}HH", orientation, 0))
+    data = png_with(b"eXIf", exif_of(*tags, turn, order=order))
+    with warnings.catch_warnings(), contextlib.suppress(UndecodablePicture):
+        warnings.simplefilter("ignore")
+        assert read(data).shape == (3, 8, 8)
+
+
+def test_whatever_pillow_raises_is_the_pictures_fault_but_not_what_memory_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for error, expected in ((AttributeError, UndecodablePicture), (ZeroDivisionError, UndecodablePicture)):
+        monkeypatch.setattr(Image.Image, "getexif", raising(error))
+        with pytest.raises(expected):
+            read(encode(draw(), "JPEG"))
+    monkeypatch.setattr(Image.Image, "getexif", raising(MemoryError))
+    with pytest.raises(MemoryError):
+        read(encode(draw(), "JPEG"))
+
+
+def raising(error: type[Exception]) -> Callable[[Image.Image], Image.Exif]:
+    def fail(picture: Image.Image) -> Image.Exif:
+        raise error
+
+    return fail
 
 
 def test_the_first_frame_of_an_animation_counts() -> None:
@@ -252,3 +318,19 @@ def test_small_is_what_has_few_bytes_and_few_pixels() -> None:
     assert is_small(png(64, 64))
     for data in (png(65, 64), png() + bytes(8192), png()[:20], encode(draw(), "JPEG"), b""):
         assert not is_small(data)
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP", b"tEXt", b"eXIf", b"acTL", b"none"])
+def test_a_png_with_chunks_that_may_inflate_is_not_small(kind: bytes) -> None:
+    text = b"a\0\0" + zlib.compress(bytes(1 << 20))
+    assert not is_small(png_with(kind, text))
+
+
+def test_a_png_of_many_chunks_is_not_small() -> None:
+    data = png()
+    for _ in range(3):
+        data = data[:33] + png_with(b"pHYs", bytes(9))[33:54] + data[33:]
+    assert is_small(data)
+    for _ in range(16):
+        data = data[:33] + png_with(b"pHYs", bytes(9))[33:54] + data[33:]
+    assert not is_small(data)

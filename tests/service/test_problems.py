@@ -1,6 +1,8 @@
 """Every error has one shape and says nothing of the inside."""
 
 import re
+import sys
+import traceback
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +10,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from service.app import build_app
-from service.errors import RequestError
+from service.errors import Overloaded, RequestError
+from service.inference import InferenceQueue
+from service.pacing import Pace
 from service.predictions import Predictor
 from service.settings import Settings
 from tests.service.drawings import png
@@ -121,3 +125,26 @@ def test_every_kind_of_error_has_a_status_and_a_code_of_its_own() -> None:
     kinds = RequestError.__subclasses__()
     assert len({kind.code for kind in kinds}) == len(kinds)
     assert all(400 <= kind.status < 600 for kind in kinds)
+
+
+def test_a_refusal_that_waits_for_its_turn_holds_nothing_of_its_request(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[object] = []
+
+    async def turn(refusals: Pace) -> None:
+        error = sys.exception()
+        assert isinstance(error, Overloaded)
+        held.extend((error.__traceback__ and traceback.extract_tb(error.__traceback__)[-1].name, error.__context__))
+
+    monkeypatch.setattr(Pace, "turn", turn)
+    monkeypatch.setattr(InferenceQueue, "check_room", full)
+    with TestClient(build_app(settings)) as client:
+        assert client.post("/predict", content=png(), headers={"Content-Type": "image/png"}).status_code == 503
+    assert len(held) == 2
+    assert held[0] != "full", "the frames that raised it, which had the body"
+    assert held[1] is None
+
+
+def full(queue: InferenceQueue, plan: object) -> None:
+    raise Overloaded("There is no room.", 1) from ValueError("of another error")

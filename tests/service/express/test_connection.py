@@ -211,6 +211,28 @@ def test_a_picture_that_the_engine_fails_on_is_500(settings: Settings, monkeypat
     run(main())
 
 
+def test_what_nobody_foresaw_gives_everything_back_and_the_long_way_tells(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> Array:
+        raise AttributeError("unforeseen")
+
+    async def main() -> None:
+        async with listening(replace(settings, request_limit=2)) as running:
+            with monkeypatch.context() as patch:
+                patch.setattr("service.express.answering.read_picture", fail)
+                patch.setattr("service.predictions.read_picture", fail)
+                for _ in range(4):
+                    failed = await running.ask()
+                    assert (failed.status, failed.json["code"]) == (500, "internal_error")
+            assert running.taken == [False] * 4
+            assert running.parts.predictor.in_flight == 0
+            assert running.parts.models._residency._users == {}
+            assert (await running.ask()).status == 200
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("query", "body", "status"),
     [("", png()[:60], 400), ("", b"no picture at all", 415), ("?model=none", png(), 404), ("?version=9", png(), 404)],
