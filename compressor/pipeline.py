@@ -27,7 +27,13 @@ from compressor.training.evaluation import accuracy_of
 from compressor.training.layout import with_layout
 from compressor.training.processes import first_before_others
 from compressor.training.recipe import TrainRecipe
-from compressor.vector_quantization import TrainedCodewords, VectorAssignment, input_moments, quantize_vectors
+from compressor.vector_quantization import (
+    TrainedCodewords,
+    VectorAssignment,
+    check_vectors,
+    input_moments,
+    quantize_vectors,
+)
 from model_store.bundle import Bundle, decode_bundle, encode_bundle
 from model_store.interface import BundleStore, StoredBundle
 
@@ -65,6 +71,8 @@ class Compression(StagedRun):
         """The stages up to the decoded file, without provenance; `accuracies` holds the holdout's after each."""
         if self.recipe.factorize is not None:
             self._factorize(self.recipe.factorize)
+        if self.recipe.vectors is not None:
+            check_vectors(self.network, self.recipe.vectors)
         self.accuracies["dense"] = accuracy_of(self.network, self.data.holdout, self.card.preprocessing)
         self._say("dense", self.accuracies["dense"])
         for one in self.recipe.rounds():

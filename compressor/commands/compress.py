@@ -13,6 +13,7 @@ from compressor.commands.options import (
     add_training,
     changed_augmentation,
     changed_training,
+    check_read_by,
     choose_device,
     given,
     given_as,
@@ -77,6 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lessons", type=Path, metavar="FOLDER", help="of what it says of them, which runs can share (default: --run)"
     )
     add_device(parser)
+
+
+_GRADUAL = ("sparsity", "prune_begin", "prune_end", "refresh_steps", "score", "floors")
+PRUNING_READ_BY = dict.fromkeys(_GRADUAL, ("gradual",)) | dict.fromkeys(("quality", "rounds"), ("threshold",))
 
 
 def _add_pruning(group: Any) -> None:
@@ -164,7 +169,9 @@ def _changed_pruning(recipe: PruneRecipe, options: argparse.Namespace) -> PruneR
     changes = given_as(options, names)
     rules = given_as(options, {"floors": "floors", "quality": "quality"})
     changes |= {name: parse_rules(text) for name, text in rules.items()}
-    return dataclasses.replace(recipe, **changes)
+    changed = dataclasses.replace(recipe, **changes)
+    check_read_by(options, "method", changed.method, PRUNING_READ_BY)
+    return changed
 
 
 def _changed_sharing(recipe: CompressRecipe, options: argparse.Namespace) -> ShareRecipe:

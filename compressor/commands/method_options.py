@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from compressor.commands.options import given_as
+from compressor.commands.options import check_read_by, given_as
 from compressor.errors import RecipeError
 from compressor.factorization.recipe import FactorizeRecipe
 from compressor.layer_rules import parse_rules
@@ -25,6 +25,13 @@ _STRUCTURE = {
     "structure_growth": "growth",
     "structure_limit": "limit",
     "structure_mixing": "mixing",
+}
+_STRUCTURE_READ_BY = {
+    "structure_steps": ("sfp", "admm"),
+    "structure_strength": ("group-lasso", "admm", "fcf"),
+    "structure_growth": ("admm", "fcf"),
+    "structure_limit": ("admm", "fcf"),
+    "structure_mixing": ("fcf",),
 }
 _NUMBERS = {
     "structure_end": (float, "share of a round's run, after it only what is left trains"),
@@ -97,13 +104,19 @@ def _structure(recipe: StructuredRecipe | None, options: argparse.Namespace) -> 
         changes["kept"] = parse_rules(options.structure_kept)
     if options.structure_kinds is not None:
         changes["kinds"] = tuple(options.structure_kinds.split(","))
-    return _changed("--structure", options.structure, recipe, StructuredRecipe, changes)
+    changed = _changed("--structure", options.structure, recipe, StructuredRecipe, changes)
+    if changed is not None:
+        check_read_by(options, "structure", changed.method, _STRUCTURE_READ_BY)
+    return changed
 
 
 def _quantize(recipe: QuantizeRecipe | None, options: argparse.Namespace) -> QuantizeRecipe | None:
     changes = given_as(options, {"quantize_scale_rate": "scale_learning_rate"})
     changes |= _rules_given_as(options, {"quantize_layers": "layers", "quantize_zeros": "zeros"})
-    return _changed("--quantize", options.quantize, recipe, QuantizeRecipe, changes)
+    changed = _changed("--quantize", options.quantize, recipe, QuantizeRecipe, changes)
+    if changed is not None:
+        check_read_by(options, "quantize", changed.method, {"quantize_scale_rate": ("ttq",)})
+    return changed
 
 
 def _rules_given_as(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -90,6 +90,25 @@ def given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
 def given_as(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
     """The options that were given, each under the field that `names` has for it."""
     return {field: value for option, field in names.items() if (value := getattr(options, option)) is not None}
+
+
+def check_read_by(
+    options: argparse.Namespace, choice: str, chosen: str, read_by: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Refuse options that were given and that what was chosen does not read.
+
+    Args:
+        choice: the option that chooses, such as `method`.
+        read_by: of each option, what reads it.
+
+    Raises:
+        RecipeError: one would have no effect.
+    """
+    for name in given(options, read_by):
+        if chosen not in read_by[name]:
+            raise RecipeError(
+                f"--{name.replace('_', '-')}: needs --{choice} {' or '.join(read_by[name])}, not {chosen}"
+            )
 
 
 def changed_training(recipe: TrainRecipe, options: argparse.Namespace) -> TrainRecipe:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from compressor.commands.experiment import RECORDS
 from compressor.commands.options import DATA_HELP
+from compressor.data.torchvision_sets import TORCHVISION_SETS
 from compressor.errors import CompressorError
 from compressor.experiments import EXPERIMENTS, TIERS
 from compressor.experiments.experiment import Experiment
@@ -47,8 +48,10 @@ def run(options: argparse.Namespace) -> None:
     """
     plan = plan_sweep(options.names, options.network, options.tier, options.seed)
     # Tasks run in other folders than this one.
+    plan = [experiment.from_here() for experiment in plan]
     runs, store, records = (path.absolute() for path in (options.runs, options.store, options.records))
-    places = Places(str(Path(options.data).absolute()) if options.data else "", runs, store, records)
+    data = options.data or ""
+    places = Places(data if data in ("", *TORCHVISION_SETS) else str(Path(data).absolute()), runs, store, records)
     waiting = [experiment for experiment in plan if not is_done(experiment, places)]
     with tqdm(total=len(plan), initial=len(plan) - len(waiting), unit="run", disable=options.quiet) as bar:
 

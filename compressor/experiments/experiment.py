@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import RecipeError
+from compressor.errors import CompressorError, RecipeError
 from compressor.experiments.aims import Aim
 from compressor.experiments.targets import TIERS, Target, row_of
 from compressor.recipes import CompressRecipe
@@ -82,6 +82,17 @@ class Experiment:
         recipe = {"network": network, "data": self.data, **dataclasses.asdict(train)}
         return f"{network.replace(':', '.')}-{fingerprint_of(recipe)[:FINGERPRINT_DIGITS]}-seed{train.seed}"
 
+    def from_here(self) -> "Experiment":
+        """The same with files that are found from other folders, too.
+
+        Raises:
+            CompressorError: one of them is not there.
+        """
+        weights = None if self.weights is None else _found(self.weights, self.name)
+        return dataclasses.replace(
+            self, weights=weights, teacher_files=tuple(_found(file, self.name) for file in self.teacher_files)
+        )
+
     def smoke(self) -> "Experiment":
         """The same way in a minute or so: one epoch of everything, small batches, nothing compiled; a network for no
         use."""
@@ -105,3 +116,11 @@ class Experiment:
 
 SMOKE_HOLDOUT = 100
 SMOKE_PICTURES = 500  # of train, and of test
+
+
+def _found(file: Path, experiment: str) -> Path:
+    if not file.exists():
+        raise CompressorError(
+            f"{file}: no such file, that {experiment} begins with; run it from the folder that has it"
+        )
+    return file.absolute()

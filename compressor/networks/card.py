@@ -14,6 +14,8 @@ from compressor.training.files import save_tensors
 from model_store.errors import BundleError
 from model_store.preprocessing import Preprocessing
 
+SPLIT = ("holdout", "seed")  # of a training's recipe: what it set aside
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkCard:
@@ -46,7 +48,11 @@ def card_of(metadata: dict[str, Any], source: str) -> NetworkCard | None:
         statistics = card["preprocessing"]
         mean, std = (tuple(float(value) for value in statistics[name]) for name in ("mean", "std"))
         preprocessing = Preprocessing(int(statistics["height"]), int(statistics["width"]), mean, std)
-        return NetworkCard(str(card["network"]), preprocessing, tuple(card["class_names"]), dict(card["training"]))
+        training = dict(card["training"])
+        split = {name: training["recipe"][name] for name in SPLIT if name in training.get("recipe", ())}
+        if not all(isinstance(value, int) for value in split.values()):
+            raise ValueError(f"training: {split}, must be whole numbers")
+        return NetworkCard(str(card["network"]), preprocessing, tuple(card["class_names"]), training)
     except (KeyError, TypeError, ValueError, BundleError) as error:
         raise CheckpointError(f"{source}: its metadata is damaged ({error!r})") from error
 

@@ -37,7 +37,10 @@ def build_network(name: str, classes: int) -> nn.Module:
     """
     if name in NETWORKS:
         return NETWORKS[name][0](classes=classes)
-    network = _user_callable(name)(classes=classes)
+    try:
+        network = _user_callable(name)(classes=classes)
+    except TypeError as error:
+        raise NetworkError(f"--network {name}: cannot be called with classes={classes} ({error})") from error
     if not isinstance(network, nn.Module):
         raise NetworkError(f"--network {name}: returned {type(network).__name__}, must be a torch.nn.Module")
     return network

@@ -1,8 +1,5 @@
 """Pruning by a threshold per layer: quality times the standard deviation of its weights (Han et al. 2015)."""
 
-from collections.abc import Mapping
-
-import torch
 from torch import Tensor, nn
 
 from compressor.layer_rules import LayerRules, resolve_rules
@@ -23,11 +20,3 @@ def threshold_masks(network: nn.Module, quality: LayerRules, scale: float = 1.0)
     weights = prunable_parameters(network)
     by_layer = resolve_rules(quality, [layer_of(name) for name in weights])
     return {name: threshold_mask(weight, by_layer[layer_of(name)] * scale) for name, weight in weights.items()}
-
-
-def scan_qualities(weights: Mapping[str, Tensor], qualities: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
-    """The density each quality leaves in each weight tensor: what to choose qualities by."""
-    return {
-        name: tuple(float(threshold_mask(weight, quality).to(torch.float64).mean()) for quality in qualities)
-        for name, weight in weights.items()
-    }

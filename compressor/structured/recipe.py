@@ -7,7 +7,7 @@ from compressor.layer_rules import LayerRules, check_rules
 from compressor.structured.groups import KINDS
 
 METHODS = ("l1", "nisp", "sfp", "group-lasso", "admm", "fcf")
-BLOCKS: LayerRules = (("first", 1.0), ("last", 1.0), ("*shortcut*", 1.0), ("*", 0.5))
+BLOCKS: LayerRules = (("first", 1.0), ("last", 1.0), ("*shortcut*", 1.0), ("*downsample*", 1.0), ("*", 0.5))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,15 @@ def quantize_vectors(
     return VectorAssignment(tuple(groups))
 
 
+def check_vectors(network: nn.Module, recipe: VectorRecipe) -> None:
+    """See before any training that the recipe fits the network's layers.
+
+    Raises:
+        RecipeError: a length does not divide a layer's rows, or no layer takes codewords.
+    """
+    _groups(prunable_parameters(network), recipe)
+
+
 def _groups(weights: Mapping[str, Tensor], recipe: VectorRecipe) -> list[tuple[int, int, tuple[str, ...]]]:
     """(length, codewords, layers) of each group."""
     layers = [layer_of(name) for name in weights]

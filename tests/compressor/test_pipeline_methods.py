@@ -134,6 +134,15 @@ def test_vectors_share_codewords_in_the_file(name: str, dense: dict[str, torch.T
     assert {len(tensor.books) for tensor in vectors} == {2 if name == "rq" else 1}
 
 
+def test_vectors_that_fit_no_layer_are_refused_before_any_training(
+    dense: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Compression, "_train", lambda *arguments: pytest.fail("it trains"))
+    recipe = dataclasses.replace(NOTHING_PRUNED, vectors=VectorRecipe("pq", (("*", 7),), (("conv2", 4), ("*", 0))))
+    with pytest.raises(RecipeError, match=exactly("length: conv2 = 7, must divide its rows of 54 weights")):
+        published(dense, tmp_path, recipe)
+
+
 def test_a_run_of_vectors_that_is_killed_resumes_to_the_same_file(
     dense: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

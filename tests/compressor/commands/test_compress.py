@@ -45,8 +45,8 @@ def test_without_options_a_recipe_stays_what_it_is(name: str) -> None:
         (("--score", "bytes"), "prune", {"score": "bytes"}),
         (("--score", "macs"), "prune", {"score": "macs"}),
         (("--floors", "first=0.5,*=0.03"), "prune", {"floors": (("first", 0.5), ("*", 0.03))}),
-        (("--quality", "1.5"), "prune", {"quality": (("*", 1.5),)}),
-        (("--rounds", "3"), "prune", {"rounds": 3}),
+        (("--method", "threshold", "--quality", "1.5"), "prune", {"method": "threshold", "quality": (("*", 1.5),)}),
+        (("--method", "threshold", "--rounds", "3"), "prune", {"method": "threshold", "rounds": 3}),
         (("--codebook-size", "linear=32,*=8"), "share", {"codebook_sizes": (("linear", 32), ("*", 8))}),
         (("--initialisation", "density"), "share", {"initialisation": "density"}),
         (("--entropy-penalty", "0.01"), "share", {"entropy_penalty": 0.01}),
@@ -200,10 +200,23 @@ def test_a_teacher_is_asked_beforehand_where_the_views_are_given() -> None:
         (("--quantize-zeros", "0.5"), "--quantize: must be given with its options (zeros)"),
         (("--quantize-scale-rate", "0.1"), "--quantize: must be given with its options (scale_learning_rate)"),
         (("--factorize-saving", "0.1"), "--factorize-saving: needs --factorize"),
+        (
+            ("--structure", "l1", "--sparsity", "0.9", "--remove", "--remove-epochs", "3"),
+            "--sparsity: needs --method gradual, not none",
+        ),
+        (("--quantize", "twn", "--floors", "0.1"), "--floors: needs --method gradual, not none"),
+        (("--method", "threshold", "--sparsity", "0.95"), "--sparsity: needs --method gradual, not threshold"),
+        (("--quality", "1.2"), "--quality: needs --method threshold, not gradual"),
+        (("--rounds", "3"), "--rounds: needs --method threshold, not gradual"),
+        (("--quantize", "binary", "--quantize-scale-rate", "0.1"), "--quantize-scale-rate: needs --quantize ttq, not "),
+        (
+            ("--structure", "l1", "--structure-growth", "1.1"),
+            "--structure-growth: needs --structure admm or fcf, not l1",
+        ),
         (("--structure", "l1", "--structure-kinds", "rows"), "kinds ('rows',), must be of filters, channels, columns"),
     ],
 )
-def test_options_outside_their_range_are_refused(arguments: tuple[str, ...], message: str) -> None:
+def test_options_outside_their_range_or_without_effect_are_refused(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         changed(*arguments)
     assert str(caught.value).startswith(message)

@@ -9,6 +9,7 @@ import pytest
 
 from compressor.commands import sweep
 from compressor.errors import CompressorError, DataError
+from compressor.experiments import EXPERIMENTS
 from compressor.experiments.runner import ExperimentRun
 
 
@@ -69,3 +70,30 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path, ran: list[str], mon
         run(tmp_path, "lenet5-must")
     assert str(caught.value) == 'sweep: Ray is not installed; install "csrve[scale]", or give --local'
     assert ran == []
+
+
+def test_data_is_a_folder_from_here_or_a_set_by_name(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "lenet5-must", "--seed", "0", "--local", "--data", "mnist")
+    run(tmp_path, "lenet5-must", "--seed", "1", "--local", "--data", "digits")
+    assert ran == ["lenet5-must-seed0 on mnist", f"lenet5-must-seed1 on {tmp_path}/digits"]
+
+
+def test_files_that_an_experiment_begins_with_are_found_from_other_folders_or_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = EXPERIMENTS["resnet20-must"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CompressorError) as caught:
+        experiment.from_here()
+    assert str(caught.value).startswith(f"{experiment.weights}: no such file, that resnet20-must begins with; run it ")
+    assert experiment.weights is not None
+    for file in (experiment.weights, *experiment.teacher_files):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    found = experiment.from_here()
+    assert found.weights == tmp_path / experiment.weights
+    assert found.teacher_files == tuple(tmp_path / file for file in experiment.teacher_files)
+    assert EXPERIMENTS["lenet5-must"].from_here() == EXPERIMENTS["lenet5-must"]

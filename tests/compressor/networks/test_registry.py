@@ -88,6 +88,10 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(ask: object) -> No
         (":net", "cannot be imported (Empty module name)"),
         ("MODULE:number", "number is not callable"),
         ("MODULE:other", "returned list, must be a torch.nn.Module"),
+        (
+            "torch.nn:ReLU",
+            "cannot be called with classes=10 (ReLU.__init__() got an unexpected keyword argument 'classes')",
+        ),
     ],
 )
 def test_a_users_name_that_gives_no_network_is_refused(module: str, name: str, reason: str) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from compressor.pruning.masks import prunable_parameters
-from compressor.pruning.threshold import scan_qualities, threshold_mask, threshold_masks
+from compressor.pruning.threshold import threshold_mask, threshold_masks
 from tests.compressor.blobs import tiny_network
 
 
@@ -49,8 +49,3 @@ def test_each_layer_has_its_own_quality_times_the_scale() -> None:
     for (name, weight), quality in zip(prunable_parameters(network).items(), (0.1, 0.5, 0.2), strict=True):
         assert torch.equal(masks[name], threshold_mask(weight, quality))
         assert not torch.equal(masks[name], threshold_mask(weight, 2 * quality))
-
-
-def test_the_scan_gives_the_density_that_each_quality_leaves() -> None:
-    weight = torch.tensor([1.0, -1.0, 3.0, -3.0])  # standard deviation 5 ** 0.5 = 2.236
-    assert scan_qualities({"a": weight, "b": weight[:2]}, (0.1, 1.0)) == {"a": (1.0, 0.5), "b": (1.0, 1.0)}

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+from compressor import pipeline
 from compressor.pipeline import Compression
 from compressor.recipes import CompressRecipe
 from compressor.removal import PurifyRecipe, RemoveRecipe
@@ -43,9 +46,24 @@ def test_what_is_empty_is_not_in_the_file(dense: dict, tmp_path: Path) -> None: 
     assert "remove" in record["holdout_accuracies"]
 
 
-def test_without_training_statistics_are_taken_anew(dense: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_without_training_statistics_are_taken_anew(
+    dense: dict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,  # type: ignore[type-arg]
+) -> None:
+    taken: list[str] = []
+    original = pipeline.reestimate_batchnorm
+
+    def spied(network: nn.Module, *rest: Any) -> None:
+        before = network.bn2.running_mean.clone()
+        original(network, *rest)
+        taken.append("changed" if not torch.equal(before, network.bn2.running_mean) else "as before")
+
+    monkeypatch.setattr(pipeline, "reestimate_batchnorm", spied)
     bundle = published(dense, tmp_path, dataclasses.replace(HALF, remove=RemoveRecipe()))
     assert widths(bundle)["conv2.weight"] == (8, 3, 3, 3)
+    assert taken[0] == "changed", "after removal, which took constants away"
+    assert len(taken) == 2, "and after sharing"
 
 
 def test_a_run_without_removal_goes_on_with_it(
@@ -81,9 +99,15 @@ def run(dense: dict, folder: Path, recipe: CompressRecipe) -> bytes:  # type: ig
     return found.publish(Store.create(folder / "store"), "tiny").data
 
 
-def test_the_published_bundle_decodes(dense: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
-    purified = dataclasses.replace(HALF, remove=RemoveRecipe(purify=PurifyRecipe(0.0, 1.0, 0.0, 0.0)))
-    assert decode_bundle(run(dense, tmp_path, purified)).architecture == TINY_CARD.network
+def test_what_purification_empties_is_not_in_the_file(dense: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    weakest = float(dense["conv2.weight"].flatten(1).norm(dim=1).median())
+    purified = dataclasses.replace(HALF, remove=RemoveRecipe(purify=PurifyRecipe(0.0, 1.0, 0.0, weakest)))
+    kept, left = (
+        widths(decode_bundle(run(dense, tmp_path / name, recipe)))["conv2.weight"][0]
+        for name, recipe in (("as it was", HALF), ("purified", purified))
+    )
+    assert kept == 8
+    assert 0 < left < kept
 
 
 def test_training_is_the_recipes_own(dense: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[type-arg]

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from compressor.errors import RecipeError
-from compressor.structured.recipe import StructuredRecipe
+from compressor.layer_rules import resolve_rules
+from compressor.structured.recipe import BLOCKS, StructuredRecipe
 from tests.compressor.toys import exactly
 
 AMISS: list[tuple[dict[str, Any], str]] = [
@@ -39,3 +40,9 @@ def test_a_kind_has_its_own_rules_and_those_for_all() -> None:
     recipe = StructuredRecipe(kinds=("filters", "columns"), kept=rules)
     assert recipe.kept_of("columns") == (("conv1", 0.5), ("conv2", 0.75), ("*", 1.0))
     assert recipe.kept_of("filters") == (("conv1", 0.25), ("conv2", 0.75), ("*", 1.0))
+
+
+def test_shortcuts_stay_whole_by_our_name_and_by_torchvisions() -> None:
+    layers = ["conv1", "layer2.0.conv1", "layer2.0.shortcut.0", "layer2.0.downsample.0", "fc"]
+    shares = resolve_rules(BLOCKS, layers)
+    assert [shares[layer] for layer in layers] == [1.0, 0.5, 1.0, 1.0, 1.0]
