@@ -184,10 +184,10 @@ def _changed_sharing(recipe: CompressRecipe, options: argparse.Namespace) -> Sha
 
 def _changed_latent(recipe: LatentRecipe | None, options: argparse.Namespace) -> LatentRecipe | None:
     changes = given_as(options, {"latent_epochs": "epochs", "latent_learning_rate": "learning_rate"})
-    if options.latent_epochs == 0 or (recipe is None and not changes):
+    if not changes.get("epochs", recipe.epochs if recipe is not None else 0):
+        if "learning_rate" in changes:
+            raise RecipeError("--latent-learning-rate: needs --latent-epochs")
         return None
-    if recipe is None and options.latent_epochs is None:
-        raise RecipeError("--latent-learning-rate: needs --latent-epochs")
     return dataclasses.replace(recipe or LatentRecipe(), **changes)
 
 

@@ -27,6 +27,7 @@ _STRUCTURE = {
     "structure_mixing": "mixing",
 }
 _STRUCTURE_READ_BY = {
+    "structure_end": ("l1", "sfp", "group-lasso", "admm", "fcf"),
     "structure_steps": ("sfp", "admm"),
     "structure_strength": ("group-lasso", "admm", "fcf"),
     "structure_growth": ("admm", "fcf"),
@@ -149,7 +150,10 @@ def _remove(recipe: RemoveRecipe | None, options: argparse.Namespace) -> RemoveR
         recipe = (recipe or RemoveRecipe()) if options.remove else None
     if recipe is None and changes:
         raise RecipeError(f"--remove: must be given with its options ({', '.join(changes)})")
-    return dataclasses.replace(recipe, **changes) if recipe is not None else None
+    changed = dataclasses.replace(recipe, **changes) if recipe is not None else None
+    if changed is not None and "learning_rate" in changes and not changed.epochs:
+        raise RecipeError("--remove-learning-rate: needs --remove-epochs above 0")
+    return changed
 
 
 def _purify(text: str) -> PurifyRecipe:

@@ -105,6 +105,13 @@ def test_another_method_takes_the_place_of_pruning_weights(
     assert changed(*arguments) == dataclasses.replace(RECIPES["default"], prune=unpruned, **{part: expected})
 
 
+def test_single_weights_go_after_whole_groups_where_both_are_asked_for() -> None:
+    arguments = ("--structure", "l1", "--remove", "--remove-epochs", "3")
+    both = changed(*arguments, "--method", "gradual", "--sparsity", "0.9", "--score", "lamp")
+    assert (both.prunes_what_is_left, both.prune.sparsity, both.prune.score) == (True, 0.9, "lamp")
+    assert not changed(*arguments).prunes_what_is_left
+
+
 def test_vectors_are_shared_whatever_else_is_done() -> None:
     default = RECIPES["default"]
     assert changed("--vectors", "pq") == dataclasses.replace(default, vectors=VectorRecipe("pq"))
@@ -213,6 +220,12 @@ def test_a_teacher_is_asked_beforehand_where_the_views_are_given() -> None:
             ("--structure", "l1", "--structure-growth", "1.1"),
             "--structure-growth: needs --structure admm or fcf, not l1",
         ),
+        (
+            ("--structure", "nisp", "--structure-end", "0.2"),
+            "--structure-end: needs --structure l1 or sfp or group-lasso or admm or fcf, not nisp",
+        ),
+        (("--remove", "--remove-learning-rate", "0.1"), "--remove-learning-rate: needs --remove-epochs above 0"),
+        (("--latent-epochs", "0", "--latent-learning-rate", "0.1"), "--latent-learning-rate: needs --latent-epochs"),
         (("--structure", "l1", "--structure-kinds", "rows"), "kinds ('rows',), must be of filters, channels, columns"),
     ],
 )
