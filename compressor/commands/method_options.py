@@ -61,7 +61,7 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quantize-scale-rate", type=float, help="ttq: learning rate of the scales")
     group = parser.add_argument_group("vector quantization: whole vectors share codewords, instead of single values")
     group.add_argument("--vectors", choices=VECTORS, help="product (one codeword each) or residual (sums of several)")
-    group.add_argument("--vector-length", help="elements of a vector, such as 9, or linear=8,*=9")
+    group.add_argument("--vector-length", help="elements of a vector, such as linear=8,*=9 (9 where it fits)")
     group.add_argument("--codewords", help="of each stage's codebook, 0 for other layers, such as first=0,last=0,*=64")
     group.add_argument("--vector-stages", type=int, help="rq: codewords that are summed")
     group.add_argument("--vector-codebooks", choices=CODEBOOKS, help="one (a stage) for each layer, or for the network")

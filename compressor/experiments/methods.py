@@ -113,9 +113,7 @@ def _digit_vectors(method: str, stages: int) -> VectorRecipe:
 
 def _kernels(method: str, stages: int, codewords: int) -> VectorRecipe:
     """3x3 kernels share the codewords of one codebook a stage: one for each layer would take a third of the file."""
-    return VectorRecipe(
-        method, codewords=(("first", 0), ("last", 0), ("*", codewords)), stages=stages, codebooks="network"
-    )
+    return VectorRecipe(method, (("*", 9),), (("first", 0), ("last", 0), ("*", codewords)), stages, "network")
 
 
 def _prm(ratio: float, accuracy: float, published: float) -> Aim:

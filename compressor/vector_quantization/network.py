@@ -11,7 +11,7 @@ from compressor.layer_rules import resolve_rules
 from compressor.pruning.masks import layer_of, prunable_parameters
 from compressor.vector_quantization.groups import VectorAssignment, VectorGroup
 from compressor.vector_quantization.kmeans import fit_codewords, nearest
-from compressor.vector_quantization.recipe import VectorRecipe
+from compressor.vector_quantization.recipe import KERNEL, VectorRecipe
 
 REFINEMENTS = 8  # rounds in which each stage's codewords are chosen and fitted anew, given the others'
 FLOOR = 1e-3  # of the mean importance: no vector is of none
@@ -57,7 +57,8 @@ def check_vectors(network: nn.Module, recipe: VectorRecipe) -> None:
 def _groups(weights: Mapping[str, Tensor], recipe: VectorRecipe) -> list[tuple[int, int, tuple[str, ...]]]:
     """(length, codewords, layers) of each group."""
     layers = [layer_of(name) for name in weights]
-    lengths, counts = resolve_rules(recipe.length, layers), resolve_rules(recipe.codewords, layers)
+    lengths = resolve_rules(recipe.length or (("*", KERNEL),), layers)
+    counts = resolve_rules(recipe.codewords, layers)
     found: dict[tuple[int, int, str], list[str]] = {}
     for name, weight in weights.items():
         length, count = int(lengths[layer_of(name)]), int(counts[layer_of(name)])
@@ -65,8 +66,12 @@ def _groups(weights: Mapping[str, Tensor], recipe: VectorRecipe) -> list[tuple[i
             continue
         row = weight[0].numel()
         if row % length:
+            if recipe.length is None:
+                continue
             raise RecipeError(f"length: {layer_of(name)} = {length}, must divide its rows of {row} weights")
         found.setdefault((length, count, "" if recipe.codebooks == "network" else name), []).append(name)
+    if not found and recipe.length is None and any(counts.values()):
+        raise RecipeError(f"length: {KERNEL} where none is given, must divide the rows of a layer that takes codewords")
     if not found:
         raise RecipeError(f"codewords: {recipe.codewords}, must be above 0 for one of {len(weights)} layers")
     return [(length, count, tuple(names)) for (length, count, _), names in found.items()]

@@ -11,6 +11,7 @@ from torch import nn
 from compressor.bundling import bundle_of
 from compressor.errors import CheckpointError, RecipeError
 from compressor.layer_rules import LayerRules
+from compressor.networks import build_network
 from compressor.pruning.masks import prunable_parameters
 from compressor.sharing.network import share_network
 from compressor.sharing.recipe import ShareRecipe
@@ -20,6 +21,7 @@ from compressor.vector_quantization import (
     TrainedCodewords,
     VectorAssignment,
     VectorRecipe,
+    check_vectors,
     input_moments,
     quantize_vectors,
 )
@@ -37,6 +39,7 @@ from tests.compressor.blobs import (
 
 IMAGES = TINY_SAMPLES.images
 MIDDLE: LayerRules = (("conv2", 6), ("*", 0))
+EVERY: LayerRules = (("*", 6),)
 PQ = VectorRecipe("pq", (("*", 9),), MIDDLE)
 RQ = VectorRecipe("rq", (("*", 9),), MIDDLE, stages=3)
 
@@ -185,6 +188,7 @@ def test_vectors_whose_inputs_are_strong_are_served_better() -> None:
     ("recipe", "message"),
     [
         (VectorRecipe("pq", (("*", 7),), MIDDLE), "length: conv2 = 7, must divide its rows of 54 weights"),
+        (VectorRecipe("pq", (("*", 9),), EVERY), "length: linear = 9, must divide its rows of 8 weights"),
         (VectorRecipe("pq", (("*", 9),), (("*", 0),)), "must be above 0 for one of 3 layers"),
     ],
 )
@@ -192,6 +196,20 @@ def test_a_recipe_that_fits_no_layer_is_refused(recipe: VectorRecipe, message: s
     with pytest.raises(RecipeError) as caught:
         quantized(recipe)
     assert message in str(caught.value)
+    with pytest.raises(RecipeError) as before:
+        check_vectors(tiny_network(), recipe)
+    assert str(before.value) == str(caught.value)
+
+
+def test_without_a_length_the_layers_that_have_whole_kernels_are_cut_and_no_others() -> None:
+    network, assignment = quantized(VectorRecipe("pq", codewords=EVERY))
+    assert assignment.layers == {"conv1.weight", "conv2.weight"}
+    assert {group.length for group in assignment.groups} == {9}
+    assert torch.equal(network.linear.weight, tiny_network().linear.weight)
+    check_vectors(build_network("resnet18", 10), VectorRecipe())  # whose shortcuts are 1x1
+    with pytest.raises(RecipeError) as caught:
+        check_vectors(build_network("lenet5", 10), VectorRecipe())
+    assert str(caught.value) == "length: 9 where none is given, must divide the rows of a layer that takes codewords"
 
 
 @pytest.mark.parametrize(
