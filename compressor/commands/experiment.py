@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> None:
         print("\n".join(_listed()))
         return
     experiment = experiment_named(options.name)
+    experiment.check_files()
     if options.smoke:
         experiment = experiment.smoke()
     device = choose_device(options)

@@ -44,15 +44,18 @@ def run(options: argparse.Namespace) -> None:
     """Run what is not done.
 
     Raises:
-        CompressorError: some runs failed (the others were done), or Ray is not installed.
+        CompressorError: some runs failed (the others were done), what one begins with is not there, or Ray is not
+            installed.
     """
     plan = plan_sweep(options.names, options.network, options.tier, options.seed)
     # Tasks run in other folders than this one.
-    plan = [experiment.from_here() for experiment in plan]
     runs, store, records = (path.absolute() for path in (options.runs, options.store, options.records))
     data = options.data or ""
     places = Places(data if data in ("", *TORCHVISION_SETS) else str(Path(data).absolute()), runs, store, records)
     waiting = [experiment for experiment in plan if not is_done(experiment, places)]
+    for experiment in waiting:
+        experiment.check_files()
+    waiting = [experiment.from_here() for experiment in waiting]
     with tqdm(total=len(plan), initial=len(plan) - len(waiting), unit="run", disable=options.quiet) as bar:
 
         def note(outcome: Outcome) -> None:

@@ -82,15 +82,24 @@ class Experiment:
         recipe = {"network": network, "data": self.data, **dataclasses.asdict(train)}
         return f"{network.replace(':', '.')}-{fingerprint_of(recipe)[:FINGERPRINT_DIGITS]}-seed{train.seed}"
 
-    def from_here(self) -> "Experiment":
-        """The same with files that are found from other folders, too.
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What must be there before it runs."""
+        return (*filter(None, [self.weights]), *self.teacher_files)
 
-        Raises:
-            CompressorError: one of them is not there.
-        """
-        weights = None if self.weights is None else _found(self.weights, self.name)
+    def check_files(self) -> None:
+        """Raise CompressorError where one of them is not there."""
+        for file in self.files:
+            if not file.exists():
+                raise CompressorError(
+                    f"{file}: no such file, that {self.name} begins with; run it from the folder that has it"
+                )
+
+    def from_here(self) -> "Experiment":
+        """The same with files that are found from other folders, too."""
+        weights = self.weights.absolute() if self.weights is not None else None
         return dataclasses.replace(
-            self, weights=weights, teacher_files=tuple(_found(file, self.name) for file in self.teacher_files)
+            self, weights=weights, teacher_files=tuple(file.absolute() for file in self.teacher_files)
         )
 
     def smoke(self) -> "Experiment":
@@ -116,11 +125,3 @@ class Experiment:
 
 SMOKE_HOLDOUT = 100
 SMOKE_PICTURES = 500  # of train, and of test
-
-
-def _found(file: Path, experiment: str) -> Path:
-    if not file.exists():
-        raise CompressorError(
-            f"{file}: no such file, that {experiment} begins with; run it from the folder that has it"
-        )
-    return file.absolute()

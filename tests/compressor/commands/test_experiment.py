@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compressor.commands import experiment
-from compressor.errors import RecipeError
+from compressor.errors import CompressorError, RecipeError
 from compressor.experiments import ALL, EXPERIMENTS
 from compressor.experiments.runner import ExperimentRun
 
@@ -50,6 +50,16 @@ def test_every_seed_declared_is_run_and_its_target_told(
     assert {asked.places.records for asked, _ in runs} == {Path("docs/results")}
     said = f"{tmp_path}/record.json: 64000 bytes at 92.11%; must, 65 kB at 92.0%: met\n"
     assert capsys.readouterr().out == 3 * said
+
+
+def test_files_that_it_begins_with_are_asked_for_before_it_runs(
+    runs: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CompressorError, match="^checkpoints/resnet20-cifar10.safetensors: no such file, that "):
+        run("resnet20-must")
+    assert runs == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_seed_can_be_run_alone_and_resumed(runs: list[Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from compressor.commands import sweep
 from compressor.errors import CompressorError, DataError
 from compressor.experiments import EXPERIMENTS
+from compressor.experiments.experiment import Experiment
 from compressor.experiments.runner import ExperimentRun
 
 
@@ -27,6 +28,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def noted(self: ExperimentRun, *, resume: bool) -> Path:
         assert resume
+        assert all(file.is_absolute() for file in self.experiment.files)
         name = self.experiment.run_name()
         asked.append(f"{name} on {self.places.data}")
         if self.experiment.network == "lenet300":
@@ -81,19 +83,39 @@ def test_data_is_a_folder_from_here_or_a_set_by_name(
     assert ran == ["lenet5-must-seed0 on mnist", f"lenet5-must-seed1 on {tmp_path}/digits"]
 
 
-def test_files_that_an_experiment_begins_with_are_found_from_other_folders_or_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def touch(folder: Path, experiment: Experiment) -> None:
+    for file in experiment.files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+
+
+def test_files_that_an_experiment_begins_with_are_found_from_the_folders_of_tasks(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = EXPERIMENTS["resnet20-must"]
+    assert len(experiment.files) == 3  # the dense network and two teachers
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CompressorError) as caught:
-        experiment.from_here()
-    assert str(caught.value).startswith(f"{experiment.weights}: no such file, that resnet20-must begins with; run it ")
-    assert experiment.weights is not None
-    for file in (experiment.weights, *experiment.teacher_files):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+    touch(tmp_path, experiment)
+    run(tmp_path, "resnet20-must", "--seed", "0", "--local")
+    assert ran == ["resnet20-must-seed0 on cifar10"]
     found = experiment.from_here()
-    assert found.weights == tmp_path / experiment.weights
+    assert found.weights == tmp_path / "checkpoints" / "resnet20-cifar10.safetensors"
     assert found.teacher_files == tuple(tmp_path / file for file in experiment.teacher_files)
     assert EXPERIMENTS["lenet5-must"].from_here() == EXPERIMENTS["lenet5-must"]
+
+
+def test_files_that_are_not_there_are_told_before_anything_runs_unless_their_run_is_done(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CompressorError) as caught:
+        run(tmp_path, "lenet5-must", "resnet20-must", "--seed", "0", "--local")
+    assert str(caught.value) == (
+        "checkpoints/resnet20-cifar10.safetensors: no such file, that resnet20-must begins with; "
+        "run it from the folder that has it"
+    )
+    assert ran == []
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "resnet20-must-seed0.json").write_text(json.dumps({"experiment": "resnet20-must"}))
+    run(tmp_path, "lenet5-must", "resnet20-must", "--seed", "0", "--local")
+    assert ran == ["lenet5-must-seed0 on mnist"]
