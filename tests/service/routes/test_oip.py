@@ -3,7 +3,9 @@
 import asyncio
 import gzip
 import json
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,13 +228,31 @@ def test_overload_says_when_to_come_back(settings: Settings) -> None:
 
 
 def test_a_request_that_does_not_fit_the_queue_leaves_nothing_in_it(settings: Settings, gate: Gate) -> None:
-    many = document_of(inputs=[one_input(shape=[8, 3, 8, 8], data=[0] * 192 * 8)])
+    def pictures(count: int) -> bytes:
+        return document_of(inputs=[one_input(shape=[count, 3, 8, 8], data=[0] * 192 * count)])
+
     app = build_app(replace(settings, queue_limit=4))
-    with TestClient(app) as client:
-        answer = client.post(INFER, content=many)
+    with TestClient(app) as client, ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(client.post, INFER, content=pictures(1))]
+        assert gate.entered.wait(20)  # the engine has that one in its hands
+        waiting.append(threads.submit(client.post, INFER, content=pictures(3)))
+        until_s = time.monotonic() + 20
+        while parts_of(app).queue.depth < 3:
+            assert time.monotonic() < until_s
+            time.sleep(0.002)
+        answer = client.post(INFER, content=pictures(2))
         assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
-        assert parts_of(app).queue.depth <= 1  # the one that the engine may have in its hands
+        assert parts_of(app).queue.depth == 3
         gate.open.set()
+        assert [each.result().status_code for each in waiting] == [200, 200]
+
+
+def test_more_pictures_than_may_wait_are_never_answered_and_told_so(settings: Settings) -> None:
+    many = document_of(inputs=[one_input(shape=[8, 3, 8, 8], data=[0] * 192 * 8)])
+    with TestClient(build_app(replace(settings, queue_limit=4))) as client:
+        answer = client.post(INFER, content=many)
+        assert answer.status_code == 400
+        assert "4" in answer.json()["detail"]
 
 
 def test_a_client_that_vanishes_frees_its_place(settings: Settings, gate: Gate) -> None:
