@@ -27,8 +27,7 @@ class Experiment:
         tier: which target of the network's row it is meant for; anything where there is an aim.
         aim: what it is meant for where that is not a size.
         seeds: of the runs that its result rests on.
-        teachers: other networks, each by name and how it is trained, that teach in place of the dense network itself.
-        teacher_files: likewise, those that there are already: checkpoints of ours or bundles.
+        teacher_files: other networks, checkpoints of ours or bundles, that teach in place of the dense network itself.
         accelerator: whether it needs a GPU to end within hours.
     """
 
@@ -42,7 +41,6 @@ class Experiment:
     seeds: tuple[int, ...] = (0,)
     accelerator: bool = False
     aim: Aim | None = None
-    teachers: tuple[tuple[str, TrainRecipe], ...] = ()
     teacher_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
@@ -50,19 +48,17 @@ class Experiment:
             raise RecipeError(f"experiment {self.name}: must have either a recipe to train by or weights")
         if (self.tier not in TIERS and self.aim is None) or not self.seeds:
             raise RecipeError(f"experiment {self.name}: tier {self.tier!r}, seeds {self.seeds}, must have both")
-        for train in (*filter(None, [self.train]), *(recipe for _, recipe in self.teachers)):
-            if train.holdout != self.compress.holdout:
-                raise RecipeError(
-                    f"experiment {self.name}: holdout {train.holdout} to train and {self.compress.holdout} to "
-                    "compress, must be one: pictures the dense network has learnt tell nothing"
-                )
+        if self.train is not None and self.train.holdout != self.compress.holdout:
+            raise RecipeError(
+                f"experiment {self.name}: holdout {self.train.holdout} to train and {self.compress.holdout} to "
+                "compress, must be one: pictures the dense network has learnt tell nothing"
+            )
 
     def with_seed(self, seed: int) -> "Experiment":
         """The same with every recipe at this seed."""
         train = dataclasses.replace(self.train, seed=seed) if self.train is not None else None
-        teachers = tuple((network, dataclasses.replace(recipe, seed=seed)) for network, recipe in self.teachers)
         compress = self.compress.with_both(seed=seed)
-        return dataclasses.replace(self, train=train, compress=compress, seeds=(seed,), teachers=teachers)
+        return dataclasses.replace(self, train=train, compress=compress, seeds=(seed,))
 
     @property
     def target(self) -> Target | Aim:
@@ -75,12 +71,10 @@ class Experiment:
 
     def dense_name(self) -> str:
         """What the dense training is called: the same for all experiments that begin with the same one."""
-        return str(self.weights) if self.train is None else self.training_name(self.network, self.train)
-
-    def training_name(self, network: str, train: TrainRecipe) -> str:
-        """What a dense training on this data is called."""
-        recipe = {"network": network, "data": self.data, **dataclasses.asdict(train)}
-        return f"{network.replace(':', '.')}-{fingerprint_of(recipe)[:FINGERPRINT_DIGITS]}-seed{train.seed}"
+        if self.train is None:
+            return str(self.weights)
+        recipe = {"network": self.network, "data": self.data, **dataclasses.asdict(self.train)}
+        return f"{self.network.replace(':', '.')}-{fingerprint_of(recipe)[:FINGERPRINT_DIGITS]}-seed{self.train.seed}"
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -117,10 +111,7 @@ class Experiment:
         remove = dataclasses.replace(self.compress.remove, epochs=1) if self.compress.remove is not None else None
         latent = dataclasses.replace(self.compress.latent, epochs=1) if self.compress.latent is not None else None
         compress = dataclasses.replace(self.compress.with_both(**quick), prune=prune, remove=remove, latent=latent)
-        teachers = tuple(
-            (network, dataclasses.replace(recipe, small_phase=None, **quick)) for network, recipe in self.teachers
-        )
-        return dataclasses.replace(self, name=f"{self.name}-smoke", train=train, compress=compress, teachers=teachers)
+        return dataclasses.replace(self, name=f"{self.name}-smoke", train=train, compress=compress)
 
 
 SMOKE_HOLDOUT = 100

@@ -22,8 +22,6 @@ from compressor.stages import RunFolder
 from compressor.teaching import load_teachers
 from compressor.training.files import write_text
 from compressor.training.processes import wait_for_all
-from compressor.training.recipe import TrainRecipe
-from compressor.training.teachers import Teacher
 from model_store.store import Store
 
 CLAIM = "experiment.json"
@@ -93,7 +91,8 @@ class ExperimentRun:
         data = CompressData(rest, holdout, self._test, images.digest)
         compression = Compression(
             network, card, data, recipe, self.folder,
-            teachers=self._teachers(images), lessons=self.places.runs / LESSONS, progress=self.progress,
+            teachers=load_teachers(self.experiment.teacher_files), lessons=self.places.runs / LESSONS,
+            progress=self.progress,
         )  # fmt: skip
         compression.publish(Store.create(self.places.store), self.experiment.run_name())
         return self._record(folder)
@@ -119,22 +118,15 @@ class ExperimentRun:
                 raise CompressorError(f"{experiment.weights}: must be a checkpoint of ours for {experiment.network}")
             return experiment.weights, card
         assert experiment.train is not None
-        return self._trained(experiment.network, experiment.train, images)
-
-    def _trained(self, network: str, recipe: TrainRecipe, images: ImageSet) -> tuple[Path, NetworkCard]:
         training = DenseTraining(
-            network,
-            recipe,
+            experiment.network,
+            experiment.train,
             preprocessing_of(images),
-            self.places.runs / "dense" / self.experiment.training_name(network, recipe),
+            self.places.runs / "dense" / experiment.dense_name(),
             self.device,
             progress=self.progress,
         )
         return training.result, training.run(images, self._test)
-
-    def _teachers(self, images: ImageSet) -> tuple[Teacher, ...]:
-        trained = [self._trained(*teacher, images)[0] for teacher in self.experiment.teachers]
-        return load_teachers((*trained, *self.experiment.teacher_files))
 
     def _record(self, folder: RunFolder) -> Path:
         """The pipeline's record with the experiment's name, among the project's records."""

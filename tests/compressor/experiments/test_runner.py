@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from compressor.data import ImageSet, split_images
-from compressor.errors import CompressorError, RecipeError
+from compressor.errors import CompressorError
 from compressor.experiments.experiment import Experiment
 from compressor.experiments.runner import ExperimentRun, Places
 from compressor.networks.card import save_network
@@ -18,7 +18,7 @@ from compressor.results import read_records
 from compressor.training.trainer import Trainer
 from model_store.bundle import decode_bundle, digest_of
 from model_store.store import Store
-from tests.compressor.blobs import PLAIN, TINY_CARD, draw, quick_training, tiny_network, write_pictures
+from tests.compressor.blobs import TINY_CARD, draw, tiny_network, write_pictures
 from tests.compressor.experiments.tiny import tiny_experiment
 
 MADE_ANEW = ("minutes", "command", "dense")  # in a record: what two runs need not share
@@ -62,30 +62,13 @@ def test_a_run_leaves_a_bundle_and_a_record_that_results_reads(data: Path, tmp_p
     assert [found.fields for found in read_records(tmp_path / "records")] == [record]
 
 
-def test_teachers_are_trained_where_an_experiment_names_them(data: Path, tmp_path: Path) -> None:
-    experiment = tiny_experiment()
-    recipe = quick_training(epochs=1)
-    compress = experiment.compress.with_both(teacher_share=0.5)
-    taught = dataclasses.replace(experiment, compress=compress, teachers=((PLAIN, recipe),))
-    record = run(tmp_path, data, taught)
-    name = taught.training_name(PLAIN, dataclasses.replace(recipe, seed=5))
-    path = tmp_path / "runs" / "dense" / name / "network.safetensors"
-    assert record["teachers"] == [{"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}]
-
-
-def test_teachers_that_there_are_already_teach_from_their_files(data: Path, tmp_path: Path) -> None:
+def test_the_files_that_an_experiment_names_teach_and_are_in_its_record(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "teacher.safetensors"
     save_network(path, tiny_network(), TINY_CARD)
     compress = tiny_experiment().compress.with_both(teacher_share=0.5)
     taught = dataclasses.replace(tiny_experiment(), compress=compress, teacher_files=(path,))
     record = run(tmp_path, data, taught)
     assert record["teachers"] == [{"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}]
-
-
-def test_a_teacher_holds_the_same_pictures_out() -> None:
-    other = quick_training(holdout=31)
-    with pytest.raises(RecipeError, match="experiment tiny: holdout 31 to train and 30 to compress"):
-        dataclasses.replace(tiny_experiment(), teachers=((PLAIN, other),))
 
 
 def test_a_killed_run_resumes_to_the_same_bundle(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
