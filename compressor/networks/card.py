@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from compressor.errors import CheckpointError
+from compressor.holdout import BEGAN_WITH
 from compressor.networks.registry import build_network
 from compressor.networks.weights import apply_weights, load_weights
 from compressor.training.files import save_tensors
@@ -48,13 +49,23 @@ def card_of(metadata: dict[str, Any], source: str) -> NetworkCard | None:
         statistics = card["preprocessing"]
         mean, std = (tuple(float(value) for value in statistics[name]) for name in ("mean", "std"))
         preprocessing = Preprocessing(int(statistics["height"]), int(statistics["width"]), mean, std)
-        training = dict(card["training"])
-        split = {name: training["recipe"][name] for name in SPLIT if name in training.get("recipe", ())}
-        if not all(isinstance(value, int) for value in split.values()):
-            raise ValueError(f"training: {split}, must be whole numbers")
+        training = _training_of(dict(card["training"]), source)
         return NetworkCard(str(card["network"]), preprocessing, tuple(card["class_names"]), training)
     except (KeyError, TypeError, ValueError, BundleError) as error:
         raise CheckpointError(f"{source}: its metadata is damaged ({error!r})") from error
+
+
+def _training_of(training: dict[str, Any], source: str) -> dict[str, Any]:
+    """The same, where those parts of it that others read are of their kind."""
+    damaged = f"{source}: its metadata is damaged (training:"
+    for name in ("recipe", BEGAN_WITH):
+        if not isinstance(training.get(name, {}), dict):
+            raise CheckpointError(f"{damaged} {name} = {training[name]!r}, must be an object)")
+    recipe = training.get("recipe", {})
+    for name in SPLIT:
+        if type(recipe.get(name, 0)) is not int:
+            raise CheckpointError(f"{damaged} recipe: {name} = {recipe[name]!r}, must be a whole number)")
+    return training
 
 
 def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:

@@ -278,6 +278,12 @@ def test_what_cannot_be_done_exits_with_2_and_one_line(folder: Path, capsys: pyt
         assert line.startswith(expected) or (expected == "model name" and "../up" in line), line
 
 
+@pytest.mark.parametrize("command", ["show", "profile"])
+def test_a_callable_that_takes_no_classes_is_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(capsys, command, "torch.nn:ReLU")
+    assert line.startswith("--network torch.nn:ReLU: cannot be called with classes=10 (")
+
+
 def test_an_output_that_cannot_be_written_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "in_the_way").write_text("")
     line = fails(capsys, *train_arguments(folder, "--output", str(folder / "in_the_way"), "--epochs", "1"))

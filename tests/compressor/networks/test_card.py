@@ -74,6 +74,10 @@ def change(*path: str, to: Any) -> dict[str, Any]:
         change("class_names", to=5),
         change("training", to=5),
         change("training", to={"recipe": None}),
+        change("training", to={"recipe": []}),
+        change("training", to={"recipe": "thirty epochs"}),
+        change("training", to={"recipe": {"seed": True}}),
+        change("training", to={"recipe": {}, "began_with": None}),
         change("training", to={"recipe": {"seed": "0"}}),
         change("training", to={"recipe": {"holdout": 0.5, "seed": 0}}),
         change("preprocessing", to=5),
@@ -86,3 +90,18 @@ def change(*path: str, to: Any) -> dict[str, Any]:
 def test_a_damaged_card_is_refused(metadata: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match=re.escape("weights.safetensors: its metadata is damaged (")):
         card_of(metadata, "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"recipe": None}, "training: recipe = None, must be an object"),
+        ({"recipe": {}, "began_with": "w"}, "training: began_with = 'w', must be an object"),
+        ({"recipe": {"seed": "0"}}, "training: recipe: seed = '0', must be a whole number"),
+        ({"recipe": {"seed": 0, "holdout": 0.5}}, "training: recipe: holdout = 0.5, must be a whole number"),
+    ],
+)
+def test_a_card_says_which_part_of_its_training_is_damaged(training: dict[str, Any], message: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        card_of(change("training", to=training), "weights.safetensors")
+    assert str(caught.value) == f"weights.safetensors: its metadata is damaged ({message})"

@@ -47,9 +47,9 @@ def test_what_is_empty_is_not_in_the_file(dense: dict, tmp_path: Path) -> None: 
 
 
 def test_without_training_statistics_are_taken_anew(
-    dense: dict,
+    dense: dict,  # type: ignore[type-arg]
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # type: ignore[type-arg]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[str] = []
     original = pipeline.reestimate_batchnorm
